@@ -1,0 +1,79 @@
+//! What can go wrong between a model file and its logits.
+
+use llavaguard_backend::{Cancelled, DeviceError};
+
+use crate::gguf::{GgufError, SourceError};
+
+/// A model that cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file's structure is not that of a GGUF, or it is damaged.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// The file's bytes could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A weight the network needs is not in the file.
+    #[error("the model file holds no tensor {name}; convert the checkpoint again with `llavaguard convert`")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A weight has another shape than the configuration asks for.
+    #[error(
+        "tensor {name} has the shape {found:?}, but the model's configuration asks for {expected:?}; the file is damaged or was made for another model"
+    )]
+    WrongShape {
+        /// Its name.
+        name: String,
+        /// Rows and columns by the configuration.
+        expected: Vec<usize>,
+        /// What the file says.
+        found: Vec<usize>,
+    },
+    /// Settings that contradict each other.
+    #[error("the model's configuration is not usable: {0}; convert the checkpoint again")]
+    Config(String),
+    /// The tokeniser in the file cannot be used.
+    #[error("the model's tokeniser is not usable: {0}")]
+    Tokenizer(String),
+    /// The prompt and the answer do not fit the context.
+    #[error(
+        "the prompt needs {needed} positions, the model has room for {capacity}; use a lower detail or a shorter policy"
+    )]
+    ContextFull {
+        /// Positions asked for.
+        needed: usize,
+        /// Positions there are.
+        capacity: usize,
+    },
+    /// Inputs that do not fit the model; a fault of the calling code.
+    #[error("the network was given {0}")]
+    Input(String),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The caller stopped it.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl ModelError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ModelError::Gguf(error) => error.code(),
+            ModelError::Source(error) => error.code(),
+            ModelError::MissingTensor { .. } => "model.missing_tensor",
+            ModelError::WrongShape { .. } => "model.wrong_shape",
+            ModelError::Config(_) => "model.bad_config",
+            ModelError::Tokenizer(_) => "model.bad_tokenizer",
+            ModelError::ContextFull { .. } => "engine.context_full",
+            ModelError::Input(_) => "engine.bad_input",
+            ModelError::Device(DeviceError::OutOfMemory { .. }) => "device.out_of_memory",
+            ModelError::Device(DeviceError::Lost(_)) => "device.lost",
+            ModelError::Device(_) => "device.failed",
+            ModelError::Cancelled(_) => "engine.cancelled",
+        }
+    }
+}

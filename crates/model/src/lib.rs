@@ -1,0 +1,21 @@
+//! LlavaGuard's network: SigLIP tower, projector, Qwen2, tokeniser, and the GGUF file that holds them.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod config;
+mod error;
+pub mod gguf;
+mod network;
+pub mod packing;
+mod projector;
+mod qwen2;
+mod siglip;
+mod tokenizer;
+mod weights;
+
+pub use config::ModelConfig;
+pub use error::ModelError;
+pub use network::{EncodedImage, Network};
+pub use packing::{Grid, Packing};
+pub use qwen2::{Decoder, KvCache, Wanted};
+pub use tokenizer::Tokenizer;

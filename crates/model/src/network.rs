@@ -1,0 +1,106 @@
+//! The whole network: tower, projector, packing and decoder with their tokeniser.
+
+use llavaguard_backend::{Control, Device};
+
+use crate::config::ModelConfig;
+use crate::error::ModelError;
+use crate::gguf::{ByteSource, Gguf};
+use crate::packing::{Packing, pack};
+use crate::projector::Projector;
+use crate::qwen2::Decoder;
+use crate::siglip::VisionTower;
+use crate::tokenizer::Tokenizer;
+use crate::weights::WeightLoader;
+
+/// A loaded model on a device.
+pub struct Network<D: Device> {
+    device: D,
+    config: ModelConfig,
+    content_sha256: String,
+    tower: VisionTower<D>,
+    projector: Projector<D>,
+    newline: D::Matrix,
+    /// The language model.
+    pub decoder: Decoder<D>,
+    /// Its tokeniser.
+    pub tokenizer: Tokenizer,
+}
+
+/// What became of an image on the way to the language model.
+pub struct EncodedImage<D: Device> {
+    /// Output of the tower for each tile, `[patches, vision hidden]`; kept only for a trace.
+    pub features: Vec<D::Matrix>,
+    /// Output of the projector for each tile, `[patches, language hidden]`; kept only for a trace.
+    pub projected: Vec<D::Matrix>,
+    /// The visual tokens, `[tokens, language hidden]`.
+    pub visual_tokens: D::Matrix,
+}
+
+impl<D: Device> Network<D> {
+    /// Loads a model file's weights into the device.
+    pub async fn load(
+        device: D,
+        source: &mut dyn ByteSource,
+        control: &dyn Control,
+    ) -> Result<Self, ModelError> {
+        let gguf = Gguf::open(source)?;
+        let config = ModelConfig::from_gguf(&gguf)?;
+        let json = gguf.string("tokenizer.huggingface.json")?;
+        let tokenizer = Tokenizer::from_json(json.as_bytes(), config.language.vocab)?;
+        let mut loader = WeightLoader::new(&device, &gguf, source, control);
+        let tower = VisionTower::load(&mut loader, &config.vision).await?;
+        let projector = Projector::load(&mut loader, &config).await?;
+        let newline = loader.vector("model.image_newline", config.language.hidden).await?;
+        let decoder = Decoder::load(&mut loader, &config.language).await?;
+        let content_sha256 = gguf.string("llavaguard.content_sha256")?.to_owned();
+        Ok(Network { device, config, content_sha256, tower, projector, newline, decoder, tokenizer })
+    }
+
+    /// The model's sizes and settings.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// SHA-256 of the weights, as the file states it.
+    pub fn content_sha256(&self) -> &str {
+        &self.content_sha256
+    }
+
+    /// Turns an image's tiles into visual tokens.
+    ///
+    /// `tile(i)` gives the normalised pixels `[3, S, S]` of the `i`-th tile, the base image being the
+    /// first; tiles are asked for one at a time. With `keep` the stages between are kept as well.
+    pub async fn encode_image(
+        &self,
+        packing: &Packing,
+        tile: &mut dyn FnMut(usize) -> Result<Vec<f32>, ModelError>,
+        keep: bool,
+        control: &dyn Control,
+    ) -> Result<EncodedImage<D>, ModelError> {
+        let count = packing.tiles();
+        let layers = self.tower.layers();
+        let (mut features, mut projected) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let pixels = tile(index)?;
+            let encoded = self
+                .tower
+                .forward(&self.device, &pixels, control, index * layers, count * layers)
+                .await?;
+            projected.push(self.projector.forward(&self.device, &encoded)?);
+            if keep {
+                features.push(encoded);
+            }
+        }
+        let visual_tokens =
+            pack(&self.device, &projected, &self.newline, packing, &self.config.vision)?;
+        if !keep {
+            projected.clear();
+        }
+        Ok(EncodedImage { features, projected, visual_tokens })
+    }
+}

@@ -1,0 +1,303 @@
+//! The Qwen2 decoder (Yang et al. 2024; transformers' `Qwen2Model`): pre-norm layers of
+//! grouped-query attention with rotary positions and a gated SiLU MLP.
+
+use llavaguard_backend::{AttentionShape, CacheShape, Control, Device, Epilogue, RowRef, Stage};
+
+use crate::config::LanguageConfig;
+use crate::error::ModelError;
+use crate::weights::{Linear, WeightLoader};
+
+/// Rows prefilled together. Bounds the memory of a prefill's activations (a row of the 0.5B's MLP
+/// takes 58 kB) and how long a caller who wants to stop has to wait.
+const PREFILL_ROWS: usize = 512;
+
+/// Keys and values of the positions seen so far.
+pub struct KvCache<D: Device> {
+    storage: D::Cache,
+    len: usize,
+    capacity: usize,
+}
+
+impl<D: Device> KvCache<D> {
+    /// Positions it holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds no position.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Positions it can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets all positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Only the cache is to be filled.
+    Cache,
+    /// The state behind the last position, from which logits are computed.
+    LastState,
+}
+
+/// One decoder layer.
+struct DecoderLayer<D: Device> {
+    attention_norm: D::Matrix,
+    query: Linear<D>,
+    key: Linear<D>,
+    value: Linear<D>,
+    out: Linear<D>,
+    mlp_norm: D::Matrix,
+    gate: Linear<D>,
+    up: Linear<D>,
+    down: Linear<D>,
+}
+
+impl<D: Device> DecoderLayer<D> {
+    async fn load(
+        loader: &mut WeightLoader<'_, D>,
+        index: usize,
+        config: &LanguageConfig,
+    ) -> Result<Self, ModelError> {
+        let (width, mlp) = (config.hidden, config.intermediate);
+        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let name = |part: &str| format!("blk.{index}.{part}");
+        Ok(DecoderLayer {
+            attention_norm: loader.vector(&name("attn_norm.weight"), width).await?,
+            query: loader.linear(&name("attn_q"), q, width).await?,
+            key: loader.linear(&name("attn_k"), kv, width).await?,
+            value: loader.linear(&name("attn_v"), kv, width).await?,
+            out: loader.linear_no_bias(&name("attn_output"), width, q).await?,
+            mlp_norm: loader.vector(&name("ffn_norm.weight"), width).await?,
+            gate: loader.linear_no_bias(&name("ffn_gate"), mlp, width).await?,
+            up: loader.linear_no_bias(&name("ffn_up"), mlp, width).await?,
+            down: loader.linear_no_bias(&name("ffn_down"), width, mlp).await?,
+        })
+    }
+
+    /// Fills the layer's cache from `x` `[rows, hidden]`; gives the normalised input back.
+    fn fill_cache(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        cache: &mut KvCache<D>,
+        layer: usize,
+        config: &LanguageConfig,
+    ) -> Result<D::Matrix, ModelError> {
+        let h = device.rms_norm(x, &self.attention_norm, config.rms_norm_eps)?;
+        let mut k = self.key.forward(device, &h, Epilogue::None)?;
+        let v = self.value.forward(device, &h, Epilogue::None)?;
+        device.rotary(&mut k, config.head_dim, cache.len, config.rope_theta)?;
+        device.cache_write(&mut cache.storage, layer, cache.len, &k, &v)?;
+        Ok(h)
+    }
+
+    /// The layer's output for the rows of `x`, which stand at `first` and after it; `h` is `x`
+    /// normalised.
+    fn attend(
+        &self,
+        device: &D,
+        (x, h): (&D::Matrix, &D::Matrix),
+        cache: &KvCache<D>,
+        (layer, first): (usize, usize),
+        config: &LanguageConfig,
+    ) -> Result<D::Matrix, ModelError> {
+        let heads = AttentionShape {
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+        };
+        let mut q = self.query.forward(device, h, Epilogue::None)?;
+        device.rotary(&mut q, config.head_dim, first, config.rope_theta)?;
+        let attended = device.cached_attention(&q, &cache.storage, layer, first, heads)?;
+        let x = self.out.forward(device, &attended, Epilogue::Add(x))?;
+        let h = device.rms_norm(&x, &self.mlp_norm, config.rms_norm_eps)?;
+        let gate = self.gate.forward(device, &h, Epilogue::None)?;
+        let up = self.up.forward(device, &h, Epilogue::None)?;
+        let h = device.swiglu(&gate, &up)?;
+        self.down.forward(device, &h, Epilogue::Add(&x))
+    }
+}
+
+/// The decoder with its embedding and head.
+pub struct Decoder<D: Device> {
+    config: LanguageConfig,
+    embedding: D::Weight,
+    layers: Vec<DecoderLayer<D>>,
+    norm: D::Matrix,
+    /// `None` where the head is the embedding.
+    head: Option<D::Weight>,
+}
+
+impl<D: Device> Decoder<D> {
+    /// Takes the decoder's weights from a file.
+    pub async fn load(
+        loader: &mut WeightLoader<'_, D>,
+        config: &LanguageConfig,
+    ) -> Result<Self, ModelError> {
+        let embedding =
+            loader.weight("token_embd.weight", config.vocab, config.hidden).await?;
+        let mut layers = Vec::new();
+        for index in 0..config.layers {
+            layers.push(DecoderLayer::load(loader, index, config).await?);
+        }
+        let norm = loader.vector("output_norm.weight", config.hidden).await?;
+        let head = match config.tied_head {
+            true => None,
+            false => Some(loader.weight("output.weight", config.vocab, config.hidden).await?),
+        };
+        Ok(Decoder { config: config.clone(), embedding, layers, norm, head })
+    }
+
+    /// An empty cache for `capacity` positions.
+    pub fn new_cache(&self, device: &D, capacity: usize) -> Result<KvCache<D>, ModelError> {
+        if capacity > self.config.context {
+            return Err(ModelError::ContextFull {
+                needed: capacity,
+                capacity: self.config.context,
+            });
+        }
+        let storage = device.new_cache(CacheShape {
+            layers: self.config.layers,
+            width: self.config.kv_heads * self.config.head_dim,
+            capacity,
+        })?;
+        Ok(KvCache { storage, len: 0, capacity })
+    }
+
+    /// Embeddings of tokens, `[ids.len(), hidden]`.
+    pub fn embed(&self, device: &D, ids: &[u32]) -> Result<D::Matrix, ModelError> {
+        Ok(device.embed(&self.embedding, ids)?)
+    }
+
+    /// Runs the decoder over `x` `[rows, hidden]`, which follows what the cache holds, and adds its
+    /// positions to the cache. Where the state is wanted, gives the last row's, normalised: `[1, hidden]`.
+    ///
+    /// Long inputs are run piece by piece; by the device's contract that changes no bit. When it is
+    /// cancelled or fails the cache holds what it held before.
+    pub async fn forward(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        cache: &mut KvCache<D>,
+        wanted: Wanted,
+        control: &dyn Control,
+    ) -> Result<Option<D::Matrix>, ModelError> {
+        let start = cache.len;
+        let result = self.forward_pieces(device, x, cache, wanted, control).await;
+        if result.is_err() {
+            cache.truncate(start);
+        }
+        result
+    }
+
+    async fn forward_pieces(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        cache: &mut KvCache<D>,
+        wanted: Wanted,
+        control: &dyn Control,
+    ) -> Result<Option<D::Matrix>, ModelError> {
+        let (rows, _) = device.shape(x);
+        let needed = cache.len + rows;
+        if needed > cache.capacity {
+            return Err(ModelError::ContextFull { needed, capacity: cache.capacity });
+        }
+        let stage = if rows == 1 { None } else { Some(rows.div_ceil(PREFILL_ROWS)) };
+        let mut state = None;
+        for (piece, first) in (0..rows).step_by(PREFILL_ROWS).enumerate() {
+            let count = PREFILL_ROWS.min(rows - first);
+            let last = first + count == rows;
+            let wanted = if last { wanted } else { Wanted::Cache };
+            let part = rows_of(device, x, first, count)?;
+            state = self
+                .forward_piece(device, part, cache, wanted, control, |layer| {
+                    if let Some(pieces) = stage {
+                        let total = pieces * self.layers.len();
+                        control.progress(
+                            Stage::Prefill,
+                            piece * self.layers.len() + layer + 1,
+                            total,
+                        );
+                    }
+                })
+                .await?;
+        }
+        Ok(state)
+    }
+
+    async fn forward_piece(
+        &self,
+        device: &D,
+        mut x: D::Matrix,
+        cache: &mut KvCache<D>,
+        wanted: Wanted,
+        control: &dyn Control,
+        told: impl Fn(usize),
+    ) -> Result<Option<D::Matrix>, ModelError> {
+        let (rows, _) = device.shape(&x);
+        let first = cache.len;
+        for (index, layer) in self.layers.iter().enumerate() {
+            control.checkpoint().await?;
+            let h = layer.fill_cache(device, &x, cache, index, &self.config)?;
+            if index + 1 < self.layers.len() {
+                x = layer.attend(device, (&x, &h), cache, (index, first), &self.config)?;
+            } else if wanted == Wanted::LastState {
+                // Behind the last layer only the last position is read, so only it is computed.
+                let x_last = rows_of(device, &x, rows - 1, 1)?;
+                let h_last = rows_of(device, &h, rows - 1, 1)?;
+                let at = (index, first + rows - 1);
+                x = layer.attend(device, (&x_last, &h_last), cache, at, &self.config)?;
+            }
+            told(index);
+        }
+        cache.len += rows;
+        match wanted {
+            Wanted::Cache => Ok(None),
+            Wanted::LastState => {
+                Ok(Some(device.rms_norm(&x, &self.norm, self.config.rms_norm_eps)?))
+            }
+        }
+    }
+
+    /// Logits of the whole vocabulary for a state `[1, hidden]`: `[1, vocab]`.
+    pub fn logits(&self, device: &D, state: &D::Matrix) -> Result<D::Matrix, ModelError> {
+        Ok(device.linear(state, self.head(), None, Epilogue::None)?)
+    }
+
+    /// Logits of the tokens `ids` alone: `[1, ids.len()]`.
+    pub fn logits_of(
+        &self,
+        device: &D,
+        state: &D::Matrix,
+        ids: &[u32],
+    ) -> Result<D::Matrix, ModelError> {
+        Ok(device.linear_rows(state, self.head(), ids)?)
+    }
+
+    fn head(&self) -> &D::Weight {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+}
+
+/// Rows `first..first + count` of a matrix, copied.
+fn rows_of<D: Device>(
+    device: &D,
+    x: &D::Matrix,
+    first: usize,
+    count: usize,
+) -> Result<D::Matrix, ModelError> {
+    let rows: Vec<RowRef> =
+        (first..first + count).map(|row| RowRef { source: 0, row: row as u32 }).collect();
+    Ok(device.gather(&[x], &rows)?)
+}

@@ -1,0 +1,193 @@
+//! The SigLIP vision tower (Zhai et al. 2023), as LLaVA-OneVision uses it: the residual stream
+//! after the last kept layer, before any post-layernorm, no pooling head.
+
+use llavaguard_backend::{AttentionShape, Control, Device, Epilogue, Stage};
+
+use crate::config::{Activation, VisionConfig};
+use crate::error::ModelError;
+use crate::weights::{Linear, WeightLoader};
+
+/// Layer normalisation's parameters.
+struct LayerNorm<D: Device> {
+    gain: D::Matrix,
+    bias: D::Matrix,
+}
+
+impl<D: Device> LayerNorm<D> {
+    async fn load(
+        loader: &mut WeightLoader<'_, D>,
+        prefix: &str,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(LayerNorm {
+            gain: loader.vector(&format!("{prefix}.weight"), width).await?,
+            bias: loader.vector(&format!("{prefix}.bias"), width).await?,
+        })
+    }
+
+    fn forward(&self, device: &D, x: &D::Matrix, eps: f32) -> Result<D::Matrix, ModelError> {
+        Ok(device.layer_norm(x, &self.gain, &self.bias, eps)?)
+    }
+}
+
+/// One pre-norm transformer layer.
+struct EncoderLayer<D: Device> {
+    norm1: LayerNorm<D>,
+    query: Linear<D>,
+    key: Linear<D>,
+    value: Linear<D>,
+    out: Linear<D>,
+    norm2: LayerNorm<D>,
+    up: Linear<D>,
+    down: Linear<D>,
+}
+
+impl<D: Device> EncoderLayer<D> {
+    async fn load(
+        loader: &mut WeightLoader<'_, D>,
+        index: usize,
+        config: &VisionConfig,
+    ) -> Result<Self, ModelError> {
+        let (width, mlp) = (config.hidden, config.intermediate);
+        let name = |part: &str| format!("v.blk.{index}.{part}");
+        Ok(EncoderLayer {
+            norm1: LayerNorm::load(loader, &name("ln1"), width).await?,
+            query: loader.linear(&name("attn_q"), width, width).await?,
+            key: loader.linear(&name("attn_k"), width, width).await?,
+            value: loader.linear(&name("attn_v"), width, width).await?,
+            out: loader.linear(&name("attn_out"), width, width).await?,
+            norm2: LayerNorm::load(loader, &name("ln2"), width).await?,
+            up: loader.linear(&name("ffn_up"), mlp, width).await?,
+            down: loader.linear(&name("ffn_down"), width, mlp).await?,
+        })
+    }
+
+    /// `x`: `[patches, hidden]`.
+    fn forward(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        config: &VisionConfig,
+    ) -> Result<D::Matrix, ModelError> {
+        let heads = AttentionShape {
+            heads: config.heads,
+            kv_heads: config.heads,
+            head_dim: config.head_dim(),
+        };
+        let h = self.norm1.forward(device, x, config.layer_norm_eps)?;
+        let q = self.query.forward(device, &h, Epilogue::None)?;
+        let k = self.key.forward(device, &h, Epilogue::None)?;
+        let v = self.value.forward(device, &h, Epilogue::None)?;
+        let attended = device.attention(&q, &k, &v, heads)?;
+        let x = self.out.forward(device, &attended, Epilogue::Add(x))?;
+        let h = self.norm2.forward(device, &x, config.layer_norm_eps)?;
+        let h = self.up.forward(device, &h, config.activation.epilogue())?;
+        self.down.forward(device, &h, Epilogue::Add(&x))
+    }
+}
+
+impl<D: Device> Linear<D> {
+    /// `epilogue(x * w^T + bias)`.
+    pub fn forward(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        epilogue: Epilogue<'_, D::Matrix>,
+    ) -> Result<D::Matrix, ModelError> {
+        Ok(device.linear(x, &self.weight, self.bias.as_ref(), epilogue)?)
+    }
+}
+
+impl Activation {
+    /// The activation as an epilogue of the linear layer before it.
+    pub fn epilogue<M>(self) -> Epilogue<'static, M> {
+        match self {
+            Activation::Gelu => Epilogue::GeluErf,
+            Activation::GeluTanh => Epilogue::GeluTanh,
+        }
+    }
+}
+
+/// The whole tower.
+pub struct VisionTower<D: Device> {
+    config: VisionConfig,
+    patch_embedding: Linear<D>,
+    position_embedding: D::Matrix,
+    layers: Vec<EncoderLayer<D>>,
+}
+
+impl<D: Device> VisionTower<D> {
+    /// Takes the tower's weights from a file.
+    pub async fn load(
+        loader: &mut WeightLoader<'_, D>,
+        config: &VisionConfig,
+    ) -> Result<Self, ModelError> {
+        let patch_embedding =
+            loader.linear("v.patch_embd", config.hidden, config.patch_values()).await?;
+        let position_embedding =
+            loader.matrix("v.position_embd.weight", config.patches(), config.hidden).await?;
+        let mut layers = Vec::new();
+        for index in 0..config.layers {
+            layers.push(EncoderLayer::load(loader, index, config).await?);
+        }
+        Ok(VisionTower { config: config.clone(), patch_embedding, position_embedding, layers })
+    }
+
+    /// How many layers run on each tile.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Encodes one tile.
+    ///
+    /// `pixels`: normalised, `[3, S, S]`. Gives `[patches, hidden]`. Progress is told as layers out of
+    /// `total`, `done` of which were run for earlier tiles.
+    pub async fn forward(
+        &self,
+        device: &D,
+        pixels: &[f32],
+        control: &dyn Control,
+        done: usize,
+        total: usize,
+    ) -> Result<D::Matrix, ModelError> {
+        let patches = self.patches(pixels)?;
+        let patches =
+            device.upload(self.config.patches(), self.config.patch_values(), &patches)?;
+        let mut x = self.patch_embedding.forward(
+            device,
+            &patches,
+            Epilogue::Add(&self.position_embedding),
+        )?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            control.checkpoint().await?;
+            x = layer.forward(device, &x, &self.config)?;
+            control.progress(Stage::Vision, done + index + 1, total);
+        }
+        Ok(x)
+    }
+
+    /// Cuts a tile `[3, S, S]` into rows of one patch each, `(channel, y, x)` within a row: the
+    /// convolution with stride = kernel, written as a matrix product.
+    fn patches(&self, pixels: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let (side, patch, grid) =
+            (self.config.image_size, self.config.patch_size, self.config.grid());
+        if pixels.len() != 3 * side * side {
+            return Err(ModelError::Input(format!(
+                "a tile of {} values where 3 x {side} x {side} are needed",
+                pixels.len()
+            )));
+        }
+        let mut rows = Vec::with_capacity(self.config.patches() * self.config.patch_values());
+        for patch_y in 0..grid {
+            for patch_x in 0..grid {
+                for channel in 0..3 {
+                    for y in 0..patch {
+                        let start = (channel * side + patch_y * patch + y) * side + patch_x * patch;
+                        rows.extend_from_slice(&pixels[start..start + patch]);
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+}

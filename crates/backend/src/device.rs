@@ -124,10 +124,7 @@ pub trait Device {
     fn shape(&self, matrix: &Self::Matrix) -> (usize, usize);
 
     /// Copies a matrix back, row-major.
-    fn read(
-        &self,
-        matrix: &Self::Matrix,
-    ) -> impl Future<Output = Result<Vec<f32>, DeviceError>>;
+    fn read(&self, matrix: &Self::Matrix) -> impl Future<Output = Result<Vec<f32>, DeviceError>>;
 
     /// Takes a weight of `rows` output and `cols` input features from its stored bytes, which the
     /// device may keep as they are, so that no second copy of a large weight ever exists.

@@ -83,8 +83,11 @@ impl std::str::FromStr for DType {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DType::ALL.into_iter().find(|dtype| dtype.name() == text).ok_or_else(|| {
-            format!("{text:?} is no weight format; the formats are f32, f16, q8_0 and q4_0")
-        })
+        DType::ALL
+            .into_iter()
+            .find(|dtype| dtype.name() == text)
+            .ok_or_else(|| {
+                format!("{text:?} is no weight format; the formats are f32, f16, q8_0 and q4_0")
+            })
     }
 }

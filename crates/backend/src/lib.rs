@@ -8,6 +8,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod block_on;
+pub mod check;
 pub mod conformance;
 mod control;
 mod device;
@@ -15,6 +17,7 @@ mod dtype;
 pub mod quant;
 pub mod reference;
 
+pub use block_on::block_on;
 pub use control::{Cancelled, Control, Stage, Unattended};
 pub use device::{AttentionShape, CacheShape, Device, DeviceError, Epilogue, RowRef};
 pub use dtype::DType;

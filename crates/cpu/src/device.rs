@@ -1,0 +1,331 @@
+//! The trait's operations: checks, allocation, and splitting into tasks.
+
+use llavaguard_backend::{
+    AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, RowRef, check,
+};
+
+use crate::attention::{Attention, Cache, QUERIES, Tiles};
+use crate::gemm::{Finish, Linear, NARROW_PANEL, PANEL};
+use crate::matrix::{Matrix, Rect, rectangles};
+use crate::rows::{self, LayerNorm, RmsNorm, SwiGlu};
+use crate::simd::{Dispatch, Isa};
+use crate::weight::Weight;
+use crate::workers::{Threads, Workers};
+
+/// The CPU.
+#[derive(Debug)]
+pub struct CpuDevice {
+    isa: Isa,
+    dispatch: Dispatch,
+    workers: Workers,
+}
+
+impl CpuDevice {
+    /// The best instruction set here on `threads` threads, or on as many as the machine has: its own
+    /// pool natively, rayon's global one on WebAssembly (which is the calling thread alone unless
+    /// wasm-bindgen-rayon has set it up).
+    pub fn new(threads: Option<usize>) -> Result<Self, DeviceError> {
+        let threads = match threads {
+            None if cfg!(target_arch = "wasm32") => Threads::Global,
+            None => Threads::Own(std::thread::available_parallelism().map_or(1, usize::from)),
+            Some(0 | 1) => Threads::Caller,
+            Some(_) if cfg!(target_arch = "wasm32") => Threads::Global,
+            Some(count) => Threads::Own(count),
+        };
+        Self::with(Isa::best(), threads)
+    }
+
+    /// A chosen instruction set and chosen threads; an error if this machine or build lacks the
+    /// instruction set.
+    pub fn with(isa: Isa, threads: Threads) -> Result<Self, DeviceError> {
+        let dispatch = Dispatch::detect(isa).ok_or_else(|| {
+            DeviceError::Lost(format!("this machine or build has no {}", isa.name()))
+        })?;
+        Ok(Self {
+            isa,
+            dispatch,
+            workers: Workers::new(threads)?,
+        })
+    }
+
+    fn compute(&self, linear: Linear<'_>, features: usize) -> Result<Matrix, DeviceError> {
+        let rows = linear.x.rows;
+        let mut out = Matrix::zeros("linear", rows, features)?;
+        let panel = if rows < 16 { NARROW_PANEL } else { PANEL };
+        // Decoding a panel is worth about as much as multiplying a handful of rows by it, so rows
+        // are split only where the panels alone are too few for the threads.
+        let bands = (4 * self.workers.count()).div_ceil(features.div_ceil(panel).max(1));
+        let band = rows.div_ceil(bands.max(1)).max(96);
+        let rects = rectangles(&mut out.data, features, band, panel);
+        self.workers
+            .run(rects, |rect| linear.compute(self.dispatch, rect));
+        Ok(out)
+    }
+
+    fn attend(&self, attention: Attention<'_>) -> Result<Matrix, DeviceError> {
+        let q = attention.q;
+        let mut out = Matrix::zeros("attention", q.rows, q.cols)?;
+        let group = attention.group();
+        let width = group * attention.shape.head_dim;
+        let rects = rectangles(&mut out.data, q.cols, (QUERIES / group).max(1), width);
+        self.workers.run(rects, |rect: Rect<'_>| {
+            attention.compute(self.dispatch, rect)
+        });
+        Ok(out)
+    }
+}
+
+impl Device for CpuDevice {
+    type Matrix = Matrix;
+    type Weight = Weight;
+    type Cache = Cache;
+
+    fn name(&self) -> String {
+        let count = self.workers.count();
+        let plural = if count == 1 { "" } else { "s" };
+        format!("cpu ({}, {count} thread{plural})", self.isa.name())
+    }
+
+    fn upload(&self, rows: usize, cols: usize, data: &[f32]) -> Result<Matrix, DeviceError> {
+        check::upload((rows, cols), data.len())?;
+        let mut matrix = Matrix::zeros("upload", rows, cols)?;
+        matrix.data.copy_from_slice(data);
+        Ok(matrix)
+    }
+
+    fn shape(&self, matrix: &Matrix) -> (usize, usize) {
+        matrix.size()
+    }
+
+    async fn read(&self, matrix: &Matrix) -> Result<Vec<f32>, DeviceError> {
+        Ok(matrix.data.clone())
+    }
+
+    fn load_weight(
+        &self,
+        rows: usize,
+        cols: usize,
+        dtype: DType,
+        bytes: Vec<u8>,
+    ) -> Result<Weight, DeviceError> {
+        Weight::new(rows, cols, dtype, bytes)
+    }
+
+    fn linear(
+        &self,
+        x: &Matrix,
+        w: &Weight,
+        bias: Option<&Matrix>,
+        epilogue: Epilogue<'_, Matrix>,
+    ) -> Result<Matrix, DeviceError> {
+        let (finish, added) = match epilogue {
+            Epilogue::None => (Finish::Nothing, None),
+            Epilogue::GeluTanh => (Finish::GeluTanh, None),
+            Epilogue::GeluErf => (Finish::GeluErf, None),
+            Epilogue::Add(added) => (Finish::Add(added), Some(added.size())),
+        };
+        check::linear(x.size(), w.size(), bias.map(Matrix::size), added)?;
+        self.compute(
+            Linear {
+                x,
+                w,
+                ids: None,
+                bias,
+                finish,
+            },
+            w.rows,
+        )
+    }
+
+    fn linear_rows(&self, x: &Matrix, w: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
+        check::linear_rows(x.size(), w.size(), ids)?;
+        let linear = Linear {
+            x,
+            w,
+            ids: Some(ids),
+            bias: None,
+            finish: Finish::Nothing,
+        };
+        self.compute(linear, ids.len())
+    }
+
+    fn layer_norm(
+        &self,
+        x: &Matrix,
+        gain: &Matrix,
+        bias: &Matrix,
+        eps: f32,
+    ) -> Result<Matrix, DeviceError> {
+        check::row_of("layer_norm", "gain", gain.size(), x.cols)?;
+        check::row_of("layer_norm", "bias", bias.size(), x.cols)?;
+        let mut out = self.upload(x.rows, x.cols, &x.data)?;
+        self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
+            self.dispatch.run(LayerNorm {
+                rows,
+                gain: &gain.data,
+                bias: &bias.data,
+                eps,
+            });
+        });
+        Ok(out)
+    }
+
+    fn rms_norm(&self, x: &Matrix, gain: &Matrix, eps: f32) -> Result<Matrix, DeviceError> {
+        check::row_of("rms_norm", "gain", gain.size(), x.cols)?;
+        let mut out = self.upload(x.rows, x.cols, &x.data)?;
+        self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
+            self.dispatch.run(RmsNorm {
+                rows,
+                gain: &gain.data,
+                eps,
+            });
+        });
+        Ok(out)
+    }
+
+    fn rotary(
+        &self,
+        x: &mut Matrix,
+        head_dim: usize,
+        first: usize,
+        theta: f32,
+    ) -> Result<(), DeviceError> {
+        check::rotary(x.size(), head_dim, first)?;
+        let frequencies = rows::rotary_frequencies(head_dim, theta);
+        let cols = x.cols;
+        self.workers.bands(&mut x.data, cols, 8, |band, rows| {
+            let mut turn = Vec::with_capacity(frequencies.len());
+            for (row, values) in rows.chunks_mut(cols).enumerate() {
+                rows::rotate(values, first + band + row, &frequencies, &mut turn);
+            }
+        });
+        Ok(())
+    }
+
+    fn attention(
+        &self,
+        q: &Matrix,
+        k: &Matrix,
+        v: &Matrix,
+        shape: AttentionShape,
+    ) -> Result<Matrix, DeviceError> {
+        check::attention(q.size(), k.size(), v.size(), shape)?;
+        let mut kv = Tiles::new(k.cols);
+        kv.write(0, k, v)?;
+        self.attend(Attention {
+            q,
+            kv: &kv,
+            shape,
+            first: None,
+        })
+    }
+
+    fn new_cache(&self, shape: CacheShape) -> Result<Cache, DeviceError> {
+        check::new_cache(shape)?;
+        let layers = (0..shape.layers).map(|_| Tiles::new(shape.width)).collect();
+        Ok(Cache { shape, layers })
+    }
+
+    fn cache_write(
+        &self,
+        cache: &mut Cache,
+        layer: usize,
+        first: usize,
+        k: &Matrix,
+        v: &Matrix,
+    ) -> Result<(), DeviceError> {
+        let len = cache.layers.get(layer).map_or(0, Tiles::len);
+        check::cache_write(cache.shape, layer, len, first, k.size(), v.size())?;
+        cache.layers[layer].write(first, k, v)
+    }
+
+    fn cached_attention(
+        &self,
+        q: &Matrix,
+        cache: &Cache,
+        layer: usize,
+        first: usize,
+        shape: AttentionShape,
+    ) -> Result<Matrix, DeviceError> {
+        let len = cache.layers.get(layer).map_or(0, Tiles::len);
+        check::cached_attention(q.size(), cache.shape, layer, len, first, shape)?;
+        self.attend(Attention {
+            q,
+            kv: &cache.layers[layer],
+            shape,
+            first: Some(first),
+        })
+    }
+
+    fn swiglu(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix, DeviceError> {
+        check::same("swiglu", "gate and up", gate.size(), up.size())?;
+        let cols = gate.cols;
+        let mut out = self.upload(gate.rows, cols, &gate.data)?;
+        self.workers.bands(&mut out.data, cols, 4, |band, rows| {
+            let up = &up.data[band * cols..][..rows.len()];
+            self.dispatch.run(SwiGlu { gate: rows, up });
+        });
+        Ok(out)
+    }
+
+    fn embed(&self, table: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
+        check::indices("embed", ids, table.rows)?;
+        let mut out = Matrix::zeros("embed", ids.len(), table.cols)?;
+        if table.cols > 0 {
+            for (row, id) in out.data.chunks_mut(table.cols).zip(ids) {
+                table.decode(*id as usize, 0, row);
+            }
+        }
+        Ok(out)
+    }
+
+    fn gather(&self, sources: &[&Matrix], rows: &[RowRef]) -> Result<Matrix, DeviceError> {
+        let sizes: Vec<_> = sources.iter().map(|source| source.size()).collect();
+        let cols = check::gather(&sizes, rows)?;
+        let mut out = Matrix::zeros("gather", rows.len(), cols)?;
+        if cols > 0 {
+            for (out, row) in out.data.chunks_mut(cols).zip(rows) {
+                out.copy_from_slice(sources[row.source as usize].row(row.row as usize));
+            }
+        }
+        Ok(out)
+    }
+
+    fn pool_bilinear(
+        &self,
+        x: &Matrix,
+        from: (usize, usize),
+        to: (usize, usize),
+    ) -> Result<Matrix, DeviceError> {
+        check::pool_bilinear(x.size(), from, to)?;
+        let (down, across) = (rows::taps(from.0, to.0), rows::taps(from.1, to.1));
+        let cols = x.cols;
+        let mut out = Matrix::zeros("pool_bilinear", to.0 * to.1, cols)?;
+        self.workers.bands(&mut out.data, cols, 2, |band, rows| {
+            for (row, values) in rows.chunks_mut(cols).enumerate() {
+                let (y, column) = ((band + row) / to.1, (band + row) % to.1);
+                rows::blend(x, from.1, down[y], across[column], values);
+            }
+        });
+        Ok(out)
+    }
+
+    async fn argmax(&self, logits: &Matrix, banned: &[u32]) -> Result<u32, DeviceError> {
+        check::argmax(logits.size(), banned)?;
+        let mut banned = banned.to_vec();
+        banned.sort_unstable();
+        let mut banned = banned.into_iter().peekable();
+        let (mut best, mut nan) = (None, false);
+        for (index, &value) in (0u32..).zip(&logits.data) {
+            if banned.next_if(|next| *next <= index).is_some() {
+                while banned.next_if_eq(&index).is_some() {}
+                continue;
+            }
+            nan |= value.is_nan();
+            if best.is_none_or(|(_, highest)| value > highest) {
+                best = Some((index, value));
+            }
+        }
+        check::winner(best.map(|(index, _)| index), nan)
+    }
+}

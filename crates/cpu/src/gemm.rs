@@ -1,0 +1,234 @@
+//! `linear`: activations times a stored weight.
+//!
+//! Both operands have their inputs (`k`) contiguous, so a tile is a block of dot products: `M` rows
+//! of `x` by `N` rows of `w`, a vector of partial sums for each pair, one multiply-add per loaded
+//! pair. It needs `M + N` loads for `M * N` multiply-adds, no broadcasts, and no transposition of the
+//! decoded weight, which a tile of outer products would ask for. The price is a horizontal sum per
+//! output and block of `k`.
+//!
+//! The order of additions of an output is: for each block of [`BLOCK_K`] inputs, lane by lane through
+//! the block, then across the lanes, then onto the output. It depends on `k` alone, so neither the
+//! number of rows nor that of threads can change a bit.
+
+use crate::matrix::{Matrix, Rect};
+use crate::simd::{Kernel, Registers, Simd};
+use crate::weight::Weight;
+use crate::{math, simd::Dispatch};
+
+/// Inputs decoded at a time: `PANEL` rows of them fit the second-level cache, a tile's the first.
+const BLOCK_K: usize = 1024;
+/// Distance of decoded rows: off the power of two, so that they do not fall into the same cache sets.
+const STRIDE: usize = BLOCK_K + 16;
+/// Output features decoded at a time where many rows share them.
+pub(crate) const PANEL: usize = 64;
+/// The same where few rows do: small, so that the decoded values stay in the first-level cache.
+pub(crate) const NARROW_PANEL: usize = 8;
+
+/// What happens to a finished output.
+#[derive(Clone, Copy)]
+pub(crate) enum Finish<'a> {
+    Nothing,
+    GeluTanh,
+    GeluErf,
+    Add(&'a Matrix),
+}
+
+/// The operands of one `linear`.
+#[derive(Clone, Copy)]
+pub(crate) struct Linear<'a> {
+    pub x: &'a Matrix,
+    pub w: &'a Weight,
+    /// Output features to compute, all if none are named.
+    pub ids: Option<&'a [u32]>,
+    pub bias: Option<&'a Matrix>,
+    pub finish: Finish<'a>,
+}
+
+impl Linear<'_> {
+    /// Computes one rectangle of the output.
+    pub fn compute(&self, isa: Dispatch, rect: Rect<'_>) {
+        thread_local! {
+            static PANEL_SCRATCH: std::cell::RefCell<Vec<f32>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        PANEL_SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(PANEL * STRIDE, 0.0);
+            isa.run(Panel {
+                linear: *self,
+                rect,
+                scratch,
+            });
+        });
+    }
+}
+
+/// One rectangle of the output: a panel of output features for a band of rows.
+struct Panel<'a, 'b> {
+    linear: Linear<'a>,
+    rect: Rect<'b>,
+    scratch: &'b mut [f32],
+}
+
+impl Kernel for Panel<'_, '_> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let Linear { x, w, ids, .. } = self.linear;
+        let features = self.rect.out.first().map_or(0, |row| row.len());
+        for row in &mut self.rect.out {
+            row.fill(0.0);
+        }
+        for first in (0..x.cols).step_by(BLOCK_K) {
+            let len = BLOCK_K.min(x.cols - first);
+            for (feature, decoded) in self.scratch.chunks_mut(STRIDE).take(features).enumerate() {
+                let feature = self.rect.first_col + feature;
+                let row = ids.map_or(feature, |ids| ids[feature] as usize);
+                w.decode(row, first, &mut decoded[..len]);
+            }
+            match S::REGISTERS {
+                Registers::Many => self.block::<S, 6, 4>(simd, first, len, features),
+                Registers::Some => self.block::<S, 3, 4>(simd, first, len, features),
+                Registers::Few => self.block::<S, 3, 3>(simd, first, len, features),
+            }
+        }
+        self.finish();
+    }
+}
+
+impl Panel<'_, '_> {
+    /// Adds a block of inputs to the rectangle, in tiles of `M` rows by `N` features.
+    #[inline(always)]
+    fn block<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        len: usize,
+        features: usize,
+    ) {
+        let rows = self.rect.out.len();
+        let mut row = 0;
+        while row + M <= rows {
+            self.tiles::<S, M, N>(simd, row, first, len, features);
+            row += M;
+        }
+        while row < rows {
+            self.tiles::<S, 1, N>(simd, row, first, len, features);
+            row += 1;
+        }
+    }
+
+    /// Adds a block of inputs to `M` rows.
+    #[inline(always)]
+    fn tiles<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        first: usize,
+        len: usize,
+        features: usize,
+    ) {
+        let mut a: [&[f32]; M] = [&[]; M];
+        for (i, a) in a.iter_mut().enumerate() {
+            *a = &self.linear.x.row(self.rect.first_row + row + i)[first..first + len];
+        }
+        for feature in (0..features).step_by(N) {
+            // Past the last feature the last one is computed again and dropped.
+            let mut b: [&[f32]; N] = [&[]; N];
+            for (j, b) in b.iter_mut().enumerate() {
+                let at = (feature + j).min(features - 1) * STRIDE;
+                *b = &self.scratch[at..at + len];
+            }
+            let sums = dot_tile::<S, M, N>(simd, a, b);
+            for (i, sums) in sums.iter().enumerate() {
+                let out = &mut self.rect.out[row + i][feature..];
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out += sum;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish(&mut self) {
+        let Rect {
+            first_row,
+            first_col,
+            out,
+        } = &mut self.rect;
+        for (i, row) in out.iter_mut().enumerate() {
+            if let Some(bias) = self.linear.bias {
+                for (value, bias) in row.iter_mut().zip(&bias.data[*first_col..]) {
+                    *value += bias;
+                }
+            }
+            match self.linear.finish {
+                Finish::Nothing => {}
+                Finish::GeluTanh => {
+                    for value in row.iter_mut() {
+                        *value = math::gelu_tanh(*value);
+                    }
+                }
+                Finish::GeluErf => {
+                    for value in row.iter_mut() {
+                        *value = math::gelu_erf(*value);
+                    }
+                }
+                Finish::Add(added) => {
+                    let added = &added.row(*first_row + i)[*first_col..];
+                    for (value, added) in row.iter_mut().zip(added) {
+                        *value += added;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Dot products of every row of `a` with every row of `b`; all rows have one length.
+#[inline(always)]
+fn dot_tile<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    a: [&[f32]; M],
+    b: [&[f32]; N],
+) -> [[f32; N]; M] {
+    let len = a[0].len();
+    let blocks = len / S::LANES;
+    let mut sums = [[simd.splat(0.0); N]; M];
+    let mut a_blocks: [&[S::Block]; M] = [&[]; M];
+    let mut b_blocks: [&[S::Block]; N] = [&[]; N];
+    for i in 0..M {
+        a_blocks[i] = &S::blocks(a[i]).0[..blocks];
+    }
+    for j in 0..N {
+        b_blocks[j] = &S::blocks(b[j]).0[..blocks];
+    }
+    for block in 0..blocks {
+        let mut x = [simd.splat(0.0); M];
+        for i in 0..M {
+            x[i] = simd.load(&a_blocks[i][block]);
+        }
+        for j in 0..N {
+            let y = simd.load(&b_blocks[j][block]);
+            for i in 0..M {
+                sums[i][j] = simd.mul_add(x[i], y, sums[i][j]);
+            }
+        }
+    }
+    if !len.is_multiple_of(S::LANES) {
+        let mut x = [simd.splat(0.0); M];
+        for i in 0..M {
+            x[i] = simd.load_partial(S::blocks(a[i]).1);
+        }
+        for j in 0..N {
+            let y = simd.load_partial(S::blocks(b[j]).1);
+            for i in 0..M {
+                sums[i][j] = simd.mul_add(x[i], y, sums[i][j]);
+            }
+        }
+    }
+    let mut out = [[0.0; N]; M];
+    for i in 0..M {
+        for j in 0..N {
+            out[i][j] = simd.sum(sums[i][j]);
+        }
+    }
+    out
+}

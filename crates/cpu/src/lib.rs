@@ -1,0 +1,37 @@
+//! The CPU device: SIMD kernels on x86-64, aarch64 and wasm32, threads by rayon.
+//!
+//! Matrices are plain `Vec<f32>`; weights stay in the bytes they are stored in and are decoded panel
+//! by panel into a scratch that fits the cache. [`CpuDevice`] keeps the promise of
+//! [`Device`](llavaguard_backend::Device) that an output row depends on its own inputs to the last
+//! bit: every kernel adds up in an order fixed by absolute indices alone, never by how many rows are
+//! computed together or by how many threads compute them. The instruction set does change the bits,
+//! since it sets how many partial sums a dot product has.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `device` | the trait's operations: checks, allocation, splitting into tasks |
+//! | `gemm` | `linear`: register-tiled dot products over decoded panels |
+//! | `attention` | tiled attention with online softmax, and the tiles keys and values lie in |
+//! | `rows` | norms, rotary embedding, gated SiLU, bilinear pooling |
+//! | `math` | exp, GELU, SiLU in straight-line f32 |
+//! | `simd` | vectors of each instruction set, and run-time dispatch |
+//! | `workers` | threads |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod attention;
+mod device;
+mod gemm;
+mod math;
+mod matrix;
+mod rows;
+mod simd;
+mod weight;
+mod workers;
+
+pub use attention::Cache;
+pub use device::CpuDevice;
+pub use matrix::Matrix;
+pub use simd::Isa;
+pub use weight::Weight;
+pub use workers::Threads;

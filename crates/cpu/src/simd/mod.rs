@@ -1,0 +1,171 @@
+//! Vectors of f32 under each instruction set.
+//!
+//! A kernel is written once over [`Simd`] and implements [`Kernel`]; [`Dispatch::run`] compiles it
+//! for every instruction set and picks one at run time. All of a kernel is `#[inline(always)]`, so
+//! that it ends up inside the one function that has the instruction set enabled. A value of an
+//! instruction set's type exists only where the machine has it: that is what makes its methods safe
+//! to call.
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use portable::Portable;
+
+/// An instruction set the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust, whatever the compiler makes of it.
+    Scalar,
+    /// x86-64 AVX2 with FMA.
+    Avx2,
+    /// x86-64 AVX-512F.
+    Avx512,
+    /// aarch64 NEON.
+    Neon,
+    /// WebAssembly's fixed-width SIMD.
+    Simd128,
+    /// WebAssembly's relaxed SIMD.
+    RelaxedSimd,
+}
+
+impl Isa {
+    /// All, best last.
+    const ALL: [Isa; 6] = [
+        Isa::Scalar,
+        Isa::Simd128,
+        Isa::RelaxedSimd,
+        Isa::Neon,
+        Isa::Avx2,
+        Isa::Avx512,
+    ];
+
+    /// Those this machine and this build can run, best last; never empty.
+    pub fn available() -> Vec<Isa> {
+        Isa::ALL
+            .into_iter()
+            .filter(|isa| Dispatch::detect(*isa).is_some())
+            .collect()
+    }
+
+    /// The best one this machine and this build can run.
+    pub fn best() -> Isa {
+        Isa::available().last().copied().unwrap_or(Isa::Scalar)
+    }
+
+    /// Its name in lower case: `avx512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+            Isa::Simd128 => "simd128",
+            Isa::RelaxedSimd => "relaxed-simd",
+        }
+    }
+}
+
+/// How many registers the tiles of a kernel may fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registers {
+    /// 32 vectors.
+    Many,
+    /// 16 vectors, and operands of an instruction may come from memory.
+    Some,
+    /// 16 vectors, some of which a WebAssembly compiler keeps to itself.
+    Few,
+}
+
+/// Vectors of one instruction set.
+pub(crate) trait Simd: Copy + Send + Sync {
+    /// A vector.
+    type Vector: Copy;
+    /// As many numbers in memory: `[f32; LANES]`.
+    type Block: Copy + Default + AsMut<[f32]>;
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Its register file.
+    const REGISTERS: Registers;
+
+    fn splat(self, value: f32) -> Self::Vector;
+    fn load(self, block: &Self::Block) -> Self::Vector;
+    fn store(self, vector: Self::Vector, block: &mut Self::Block);
+    /// `a * b + c`, fused where the instruction set can.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Sum of the lanes, in an order of its own.
+    fn sum(self, vector: Self::Vector) -> f32;
+    /// Whole blocks, and what is left.
+    fn blocks(data: &[f32]) -> (&[Self::Block], &[f32]);
+    /// Whole blocks to write to.
+    fn blocks_mut(data: &mut [f32]) -> &mut [Self::Block];
+    /// Loads fewer than `LANES` numbers, zeros behind them.
+    #[inline(always)]
+    fn load_partial(self, data: &[f32]) -> Self::Vector {
+        let mut block = Self::Block::default();
+        for (to, from) in block.as_mut().iter_mut().zip(data) {
+            *to = *from;
+        }
+        self.load(&block)
+    }
+}
+
+/// A piece of work compiled for every instruction set.
+pub(crate) trait Kernel {
+    /// Does it. Implementations are `#[inline(always)]`, and so is all they call.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// An instruction set that has been seen to be there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dispatch {
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Wasm(wasm::Wasm),
+}
+
+impl Dispatch {
+    /// The instruction set if it is there.
+    pub fn detect(isa: Isa) -> Option<Self> {
+        match isa {
+            Isa::Scalar => Some(Dispatch::Portable(Portable)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::Avx2::detect().map(Dispatch::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => x86::Avx512::detect().map(Dispatch::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(Dispatch::Neon(neon::Neon)),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Isa::Simd128 | Isa::RelaxedSimd => {
+                let relaxed = cfg!(target_feature = "relaxed-simd");
+                (relaxed == (isa == Isa::RelaxedSimd)).then_some(Dispatch::Wasm(wasm::Wasm))
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs a kernel.
+    pub fn run<K: Kernel>(self, kernel: K) {
+        match self {
+            Dispatch::Portable(simd) => kernel.run(simd),
+            #[cfg(target_arch = "x86_64")]
+            Dispatch::Avx2(simd) => simd.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Dispatch::Avx512(simd) => simd.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Dispatch::Neon(simd) => kernel.run(simd),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Dispatch::Wasm(simd) => kernel.run(simd),
+        }
+    }
+}

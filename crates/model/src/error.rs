@@ -2,7 +2,7 @@
 
 use llavaguard_backend::{Cancelled, DeviceError};
 
-use crate::gguf::{GgufError, SourceError};
+use crate::gguf::GgufError;
 
 /// A model that cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -10,27 +10,6 @@ pub enum ModelError {
     /// The file's structure is not that of a GGUF, or it is damaged.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// The file's bytes could not be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A weight the network needs is not in the file.
-    #[error("the model file holds no tensor {name}; convert the checkpoint again with `llavaguard convert`")]
-    MissingTensor {
-        /// Its name.
-        name: String,
-    },
-    /// A weight has another shape than the configuration asks for.
-    #[error(
-        "tensor {name} has the shape {found:?}, but the model's configuration asks for {expected:?}; the file is damaged or was made for another model"
-    )]
-    WrongShape {
-        /// Its name.
-        name: String,
-        /// Rows and columns by the configuration.
-        expected: Vec<usize>,
-        /// What the file says.
-        found: Vec<usize>,
-    },
     /// Settings that contradict each other.
     #[error("the model's configuration is not usable: {0}; convert the checkpoint again")]
     Config(String),
@@ -63,9 +42,6 @@ impl ModelError {
     pub fn code(&self) -> &'static str {
         match self {
             ModelError::Gguf(error) => error.code(),
-            ModelError::Source(error) => error.code(),
-            ModelError::MissingTensor { .. } => "model.missing_tensor",
-            ModelError::WrongShape { .. } => "model.wrong_shape",
             ModelError::Config(_) => "model.bad_config",
             ModelError::Tokenizer(_) => "model.bad_tokenizer",
             ModelError::ContextFull { .. } => "engine.context_full",

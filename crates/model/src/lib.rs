@@ -3,8 +3,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod config;
+pub mod config_gguf;
 mod error;
 pub mod gguf;
+mod linear;
 mod network;
 pub mod packing;
 mod projector;

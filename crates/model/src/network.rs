@@ -4,7 +4,7 @@ use llavaguard_backend::{Control, Device};
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
-use crate::gguf::{ByteSource, Gguf};
+use crate::gguf::{ByteSource, Gguf, KEY_CONTENT_SHA256};
 use crate::packing::{Packing, pack};
 use crate::projector::Projector;
 use crate::qwen2::Decoder;
@@ -28,7 +28,8 @@ pub struct Network<D: Device> {
 
 /// What became of an image on the way to the language model.
 pub struct EncodedImage<D: Device> {
-    /// Output of the tower for each tile, `[patches, vision hidden]`; kept only for a trace.
+    /// Output of the tower for each tile, `[patches, vision hidden]`; kept only for a trace. One
+    /// where [`Grid::tile_is_base`](crate::Grid::tile_is_base).
     pub features: Vec<D::Matrix>,
     /// Output of the projector for each tile, `[patches, language hidden]`; kept only for a trace.
     pub projected: Vec<D::Matrix>,
@@ -45,15 +46,27 @@ impl<D: Device> Network<D> {
     ) -> Result<Self, ModelError> {
         let gguf = Gguf::open(source)?;
         let config = ModelConfig::from_gguf(&gguf)?;
-        let json = gguf.string("tokenizer.huggingface.json")?;
+        let json: &str = gguf.metadata().get("tokenizer.huggingface.json")?;
         let tokenizer = Tokenizer::from_json(json.as_bytes(), config.language.vocab)?;
         let mut loader = WeightLoader::new(&device, &gguf, source, control);
         let tower = VisionTower::load(&mut loader, &config.vision).await?;
         let projector = Projector::load(&mut loader, &config).await?;
-        let newline = loader.vector("model.image_newline", config.language.hidden).await?;
+        let newline = loader
+            .vector("model.image_newline", config.language.hidden)
+            .await?;
         let decoder = Decoder::load(&mut loader, &config.language).await?;
-        let content_sha256 = gguf.string("llavaguard.content_sha256")?.to_owned();
-        Ok(Network { device, config, content_sha256, tower, projector, newline, decoder, tokenizer })
+        let content_sha256: &str = gguf.metadata().get(KEY_CONTENT_SHA256)?;
+        let content_sha256 = content_sha256.to_owned();
+        Ok(Network {
+            device,
+            config,
+            content_sha256,
+            tower,
+            projector,
+            newline,
+            decoder,
+            tokenizer,
+        })
     }
 
     /// The model's sizes and settings.
@@ -82,25 +95,44 @@ impl<D: Device> Network<D> {
         keep: bool,
         control: &dyn Control,
     ) -> Result<EncodedImage<D>, ModelError> {
-        let count = packing.tiles();
+        let count = match packing {
+            Packing::Grid(grid) if grid.tile_is_base => 1,
+            _ => packing.tiles(),
+        };
         let layers = self.tower.layers();
         let (mut features, mut projected) = (Vec::new(), Vec::new());
         for index in 0..count {
             let pixels = tile(index)?;
             let encoded = self
                 .tower
-                .forward(&self.device, &pixels, control, index * layers, count * layers)
+                .forward(
+                    &self.device,
+                    &pixels,
+                    control,
+                    index * layers,
+                    count * layers,
+                )
                 .await?;
             projected.push(self.projector.forward(&self.device, &encoded)?);
             if keep {
                 features.push(encoded);
             }
         }
-        let visual_tokens =
-            pack(&self.device, &projected, &self.newline, packing, &self.config.vision)?;
+        let placed: Vec<&D::Matrix> = projected.iter().cycle().take(packing.tiles()).collect();
+        let visual_tokens = pack(
+            &self.device,
+            &placed,
+            &self.newline,
+            packing,
+            &self.config.vision,
+        )?;
         if !keep {
             projected.clear();
         }
-        Ok(EncodedImage { features, projected, visual_tokens })
+        Ok(EncodedImage {
+            features,
+            projected,
+            visual_tokens,
+        })
     }
 }

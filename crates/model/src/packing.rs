@@ -31,6 +31,9 @@ pub struct Grid {
     pub cols: Range<usize>,
     /// Height and width the un-padded grid is pooled to, where it is too large.
     pub pooled: Option<(usize, usize)>,
+    /// Whether the grid is one tile with the very pixels of the base image (a square image at the
+    /// lowest resolution), so that one pass through the tower serves both.
+    pub tile_is_base: bool,
 }
 
 impl Packing {
@@ -66,7 +69,7 @@ impl Grid {
 /// `newline` (`[1, hidden]`).
 pub fn pack<D: Device>(
     device: &D,
-    tiles: &[D::Matrix],
+    tiles: &[&D::Matrix],
     newline: &D::Matrix,
     packing: &Packing,
     vision: &VisionConfig,
@@ -80,7 +83,7 @@ pub fn pack<D: Device>(
     }
     let base: Vec<RowRef> = (0..vision.patches()).map(|row| row_ref(0, row)).collect();
     let Packing::Grid(grid) = packing else {
-        return Ok(device.gather(&[&tiles[0]], &base)?);
+        return Ok(device.gather(&[tiles[0]], &base)?);
     };
     check(grid, vision)?;
     let side = vision.grid();
@@ -88,7 +91,7 @@ pub fn pack<D: Device>(
         let tile = (y / side) * grid.tile_cols + x / side;
         row_ref(1 + tile, (y % side) * side + x % side)
     };
-    let mut sources: Vec<&D::Matrix> = tiles.iter().collect();
+    let mut sources: Vec<&D::Matrix> = tiles.to_vec();
     let Some(to) = grid.pooled else {
         let newline_at = sources.len();
         sources.push(newline);
@@ -99,8 +102,11 @@ pub fn pack<D: Device>(
         }
         return Ok(device.gather(&sources, &rows)?);
     };
-    let cells: Vec<RowRef> =
-        grid.rows.clone().flat_map(|y| grid.cols.clone().map(move |x| cell(y, x))).collect();
+    let cells: Vec<RowRef> = grid
+        .rows
+        .clone()
+        .flat_map(|y| grid.cols.clone().map(move |x| cell(y, x)))
+        .collect();
     let unpadded = device.gather(&sources, &cells)?;
     let pooled = device.pool_bilinear(&unpadded, (grid.rows.len(), grid.cols.len()), to)?;
     let mut rows = base;
@@ -108,18 +114,24 @@ pub fn pack<D: Device>(
         rows.extend((0..to.1).map(|x| row_ref(1, y * to.1 + x)));
         rows.push(row_ref(2, 0));
     }
-    Ok(device.gather(&[&tiles[0], &pooled, newline], &rows)?)
+    Ok(device.gather(&[tiles[0], &pooled, newline], &rows)?)
 }
 
 fn row_ref(source: usize, row: usize) -> RowRef {
-    RowRef { source: source as u32, row: row as u32 }
+    RowRef {
+        source: source as u32,
+        row: row as u32,
+    }
 }
 
 fn check(grid: &Grid, vision: &VisionConfig) -> Result<(), ModelError> {
-    let (height, width) = (grid.tile_rows * vision.grid(), grid.tile_cols * vision.grid());
+    let (height, width) = (
+        grid.tile_rows * vision.grid(),
+        grid.tile_cols * vision.grid(),
+    );
     let fits = grid.rows.end <= height && grid.cols.end <= width;
-    let (rows, cols) = grid.size();
-    if !fits || rows == 0 || cols == 0 || grid.rows.is_empty() || grid.cols.is_empty() {
+    let poolable = grid.pooled.is_none() || !(grid.rows.is_empty() || grid.cols.is_empty());
+    if !fits || !poolable {
         return Err(ModelError::Input(format!(
             "a packing of rows {:?} and columns {:?} in a grid of {height} x {width} features",
             grid.rows, grid.cols

@@ -4,7 +4,8 @@ use llavaguard_backend::{Device, Epilogue};
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
-use crate::weights::{Linear, WeightLoader};
+use crate::linear::Linear;
+use crate::weights::WeightLoader;
 
 /// LLaVA's `mlp2x_gelu` (LLaVA-NeXT, `multimodal_projector/builder.py`).
 pub struct Projector<D: Device> {

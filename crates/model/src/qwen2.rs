@@ -5,7 +5,8 @@ use llavaguard_backend::{AttentionShape, CacheShape, Control, Device, Epilogue, 
 
 use crate::config::LanguageConfig;
 use crate::error::ModelError;
-use crate::weights::{Linear, WeightLoader};
+use crate::linear::Linear;
+use crate::weights::WeightLoader;
 
 /// Rows prefilled together. Bounds the memory of a prefill's activations (a row of the 0.5B's MLP
 /// takes 58 kB) and how long a caller who wants to stop has to wait.
@@ -69,14 +70,19 @@ impl<D: Device> DecoderLayer<D> {
         config: &LanguageConfig,
     ) -> Result<Self, ModelError> {
         let (width, mlp) = (config.hidden, config.intermediate);
-        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        let (q, kv) = (
+            config.heads * config.head_dim,
+            config.kv_heads * config.head_dim,
+        );
         let name = |part: &str| format!("blk.{index}.{part}");
         Ok(DecoderLayer {
             attention_norm: loader.vector(&name("attn_norm.weight"), width).await?,
             query: loader.linear(&name("attn_q"), q, width).await?,
             key: loader.linear(&name("attn_k"), kv, width).await?,
             value: loader.linear(&name("attn_v"), kv, width).await?,
-            out: loader.linear_no_bias(&name("attn_output"), width, q).await?,
+            out: loader
+                .linear_no_bias(&name("attn_output"), width, q)
+                .await?,
             mlp_norm: loader.vector(&name("ffn_norm.weight"), width).await?,
             gate: loader.linear_no_bias(&name("ffn_gate"), mlp, width).await?,
             up: loader.linear_no_bias(&name("ffn_up"), mlp, width).await?,
@@ -144,8 +150,9 @@ impl<D: Device> Decoder<D> {
         loader: &mut WeightLoader<'_, D>,
         config: &LanguageConfig,
     ) -> Result<Self, ModelError> {
-        let embedding =
-            loader.weight("token_embd.weight", config.vocab, config.hidden).await?;
+        let embedding = loader
+            .weight("token_embd.weight", config.vocab, config.hidden)
+            .await?;
         let mut layers = Vec::new();
         for index in 0..config.layers {
             layers.push(DecoderLayer::load(loader, index, config).await?);
@@ -153,9 +160,19 @@ impl<D: Device> Decoder<D> {
         let norm = loader.vector("output_norm.weight", config.hidden).await?;
         let head = match config.tied_head {
             true => None,
-            false => Some(loader.weight("output.weight", config.vocab, config.hidden).await?),
+            false => Some(
+                loader
+                    .weight("output.weight", config.vocab, config.hidden)
+                    .await?,
+            ),
         };
-        Ok(Decoder { config: config.clone(), embedding, layers, norm, head })
+        Ok(Decoder {
+            config: config.clone(),
+            embedding,
+            layers,
+            norm,
+            head,
+        })
     }
 
     /// An empty cache for `capacity` positions.
@@ -171,7 +188,11 @@ impl<D: Device> Decoder<D> {
             width: self.config.kv_heads * self.config.head_dim,
             capacity,
         })?;
-        Ok(KvCache { storage, len: 0, capacity })
+        Ok(KvCache {
+            storage,
+            len: 0,
+            capacity,
+        })
     }
 
     /// Embeddings of tokens, `[ids.len(), hidden]`.
@@ -211,9 +232,16 @@ impl<D: Device> Decoder<D> {
         let (rows, _) = device.shape(x);
         let needed = cache.len + rows;
         if needed > cache.capacity {
-            return Err(ModelError::ContextFull { needed, capacity: cache.capacity });
+            return Err(ModelError::ContextFull {
+                needed,
+                capacity: cache.capacity,
+            });
         }
-        let stage = if rows == 1 { None } else { Some(rows.div_ceil(PREFILL_ROWS)) };
+        let stage = if rows == 1 {
+            None
+        } else {
+            Some(rows.div_ceil(PREFILL_ROWS))
+        };
         let mut state = None;
         for (piece, first) in (0..rows).step_by(PREFILL_ROWS).enumerate() {
             let count = PREFILL_ROWS.min(rows - first);
@@ -264,9 +292,11 @@ impl<D: Device> Decoder<D> {
         cache.len += rows;
         match wanted {
             Wanted::Cache => Ok(None),
-            Wanted::LastState => {
-                Ok(Some(device.rms_norm(&x, &self.norm, self.config.rms_norm_eps)?))
-            }
+            Wanted::LastState => Ok(Some(device.rms_norm(
+                &x,
+                &self.norm,
+                self.config.rms_norm_eps,
+            )?)),
         }
     }
 
@@ -297,7 +327,11 @@ fn rows_of<D: Device>(
     first: usize,
     count: usize,
 ) -> Result<D::Matrix, ModelError> {
-    let rows: Vec<RowRef> =
-        (first..first + count).map(|row| RowRef { source: 0, row: row as u32 }).collect();
+    let rows: Vec<RowRef> = (first..first + count)
+        .map(|row| RowRef {
+            source: 0,
+            row: row as u32,
+        })
+        .collect();
     Ok(device.gather(&[x], &rows)?)
 }

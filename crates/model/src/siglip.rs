@@ -3,9 +3,10 @@
 
 use llavaguard_backend::{AttentionShape, Control, Device, Epilogue, Stage};
 
-use crate::config::{Activation, VisionConfig};
+use crate::config::VisionConfig;
 use crate::error::ModelError;
-use crate::weights::{Linear, WeightLoader};
+use crate::linear::Linear;
+use crate::weights::WeightLoader;
 
 /// Layer normalisation's parameters.
 struct LayerNorm<D: Device> {
@@ -86,28 +87,6 @@ impl<D: Device> EncoderLayer<D> {
     }
 }
 
-impl<D: Device> Linear<D> {
-    /// `epilogue(x * w^T + bias)`.
-    pub fn forward(
-        &self,
-        device: &D,
-        x: &D::Matrix,
-        epilogue: Epilogue<'_, D::Matrix>,
-    ) -> Result<D::Matrix, ModelError> {
-        Ok(device.linear(x, &self.weight, self.bias.as_ref(), epilogue)?)
-    }
-}
-
-impl Activation {
-    /// The activation as an epilogue of the linear layer before it.
-    pub fn epilogue<M>(self) -> Epilogue<'static, M> {
-        match self {
-            Activation::Gelu => Epilogue::GeluErf,
-            Activation::GeluTanh => Epilogue::GeluTanh,
-        }
-    }
-}
-
 /// The whole tower.
 pub struct VisionTower<D: Device> {
     config: VisionConfig,
@@ -122,15 +101,22 @@ impl<D: Device> VisionTower<D> {
         loader: &mut WeightLoader<'_, D>,
         config: &VisionConfig,
     ) -> Result<Self, ModelError> {
-        let patch_embedding =
-            loader.linear("v.patch_embd", config.hidden, config.patch_values()).await?;
-        let position_embedding =
-            loader.matrix("v.position_embd.weight", config.patches(), config.hidden).await?;
+        let patch_embedding = loader
+            .linear("v.patch_embd", config.hidden, config.patch_values())
+            .await?;
+        let position_embedding = loader
+            .matrix("v.position_embd.weight", config.patches(), config.hidden)
+            .await?;
         let mut layers = Vec::new();
         for index in 0..config.layers {
             layers.push(EncoderLayer::load(loader, index, config).await?);
         }
-        Ok(VisionTower { config: config.clone(), patch_embedding, position_embedding, layers })
+        Ok(VisionTower {
+            config: config.clone(),
+            patch_embedding,
+            position_embedding,
+            layers,
+        })
     }
 
     /// How many layers run on each tile.
@@ -151,8 +137,7 @@ impl<D: Device> VisionTower<D> {
         total: usize,
     ) -> Result<D::Matrix, ModelError> {
         let patches = self.patches(pixels)?;
-        let patches =
-            device.upload(self.config.patches(), self.config.patch_values(), &patches)?;
+        let patches = device.upload(self.config.patches(), self.config.patch_values(), &patches)?;
         let mut x = self.patch_embedding.forward(
             device,
             &patches,
@@ -169,8 +154,11 @@ impl<D: Device> VisionTower<D> {
     /// Cuts a tile `[3, S, S]` into rows of one patch each, `(channel, y, x)` within a row: the
     /// convolution with stride = kernel, written as a matrix product.
     fn patches(&self, pixels: &[f32]) -> Result<Vec<f32>, ModelError> {
-        let (side, patch, grid) =
-            (self.config.image_size, self.config.patch_size, self.config.grid());
+        let (side, patch, grid) = (
+            self.config.image_size,
+            self.config.patch_size,
+            self.config.grid(),
+        );
         if pixels.len() != 3 * side * side {
             return Err(ModelError::Input(format!(
                 "a tile of {} values where 3 x {side} x {side} are needed",

@@ -46,7 +46,11 @@ impl Tokenizer {
                     })?;
             }
         }
-        Ok(Tokenizer { inner, bytes, control })
+        Ok(Tokenizer {
+            inner,
+            bytes,
+            control,
+        })
     }
 
     /// Tokens of a text, none of them a control token.
@@ -80,7 +84,11 @@ impl Tokenizer {
 
     /// Tokens that stand for no text (control tokens and unused rows), in order.
     pub fn without_text(&self) -> Vec<u32> {
-        (0u32..).zip(&self.bytes).filter(|(_, bytes)| bytes.is_empty()).map(|(id, _)| id).collect()
+        (0u32..)
+            .zip(&self.bytes)
+            .filter(|(_, bytes)| bytes.is_empty())
+            .map(|(id, _)| id)
+            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ use llavaguard_backend::{Control, DType, Device, Stage};
 
 use crate::error::ModelError;
 use crate::gguf::{ByteSource, Gguf};
+use crate::linear::Linear;
 
 /// Reads the network's tensors by name, checks their shapes and hands them to the device.
 ///
@@ -16,14 +17,6 @@ pub struct WeightLoader<'a, D: Device> {
     done: usize,
 }
 
-/// A linear layer's parameters: `w` is `[out, in]`, `bias` `[1, out]`.
-pub struct Linear<D: Device> {
-    /// The weight.
-    pub weight: D::Weight,
-    /// The bias, where the layer has one.
-    pub bias: Option<D::Matrix>,
-}
-
 impl<'a, D: Device> WeightLoader<'a, D> {
     /// A loader over an opened file.
     pub fn new(
@@ -32,12 +25,13 @@ impl<'a, D: Device> WeightLoader<'a, D> {
         source: &'a mut dyn ByteSource,
         control: &'a dyn Control,
     ) -> Self {
-        WeightLoader { device, gguf, source, control, done: 0 }
-    }
-
-    /// Whether the file holds the tensor.
-    pub fn has(&self, name: &str) -> bool {
-        self.gguf.tensor(name).is_some()
+        WeightLoader {
+            device,
+            gguf,
+            source,
+            control,
+            done: 0,
+        }
     }
 
     /// A matrix weight `[rows, cols]`.
@@ -98,30 +92,22 @@ impl<'a, D: Device> WeightLoader<'a, D> {
                 "tensor {name} is stored in {dtype}, where norms, biases and position embeddings have to be f32"
             )));
         }
-        Ok(bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
+        Ok(bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|chunk| f32::from_le_bytes(*chunk))
+            .collect())
     }
 
     /// The stored bytes of a tensor, once its shape is what it should be.
-    async fn bytes(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-    ) -> Result<(DType, Vec<u8>), ModelError> {
-        let info = self
-            .gguf
-            .tensor(name)
-            .ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
-        if info.shape != shape {
-            return Err(ModelError::WrongShape {
-                name: name.to_owned(),
-                expected: shape.to_vec(),
-                found: info.shape.clone(),
-            });
-        }
+    async fn bytes(&mut self, name: &str, shape: &[usize]) -> Result<(DType, Vec<u8>), ModelError> {
+        let info = self.gguf.expect(name, shape)?;
+        let bytes = self.gguf.read(self.source, info)?;
         let dtype = info.dtype;
-        let bytes = self.gguf.read_tensor(info, self.source)?;
         self.done += 1;
-        self.control.progress(Stage::Load, self.done, self.gguf.tensors().len());
+        self.control
+            .progress(Stage::Load, self.done, self.gguf.tensors().len());
         self.control.checkpoint().await?;
         Ok((dtype, bytes))
     }

@@ -1,0 +1,113 @@
+//! Giga-operations a second of `linear` at the network's shapes, beside a naive loop.
+//!
+//! `cargo run --release -p llavaguard-cpu --example gemm [THREADS]`
+
+use std::time::{Duration, Instant};
+
+use llavaguard_backend::{DType, Device, DeviceError, Epilogue, quant};
+use llavaguard_cpu::{CpuDevice, Isa, Threads};
+
+/// Rows, inputs, outputs: the tower's MLP, the decoder's in prefill, the decoder's in decoding.
+const SHAPES: [(usize, usize, usize); 4] = [
+    (728, 1152, 4304),
+    (1858, 896, 4864),
+    (1858, 4864, 896),
+    (1, 896, 4864),
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let threads = match std::env::args().nth(1) {
+        Some(count) => Threads::Own(count.parse()?),
+        None => Threads::Caller,
+    };
+    println!(
+        "{:<16} {:>5} {:<8} {:>8} {:>8} {:>6}",
+        "m x k x n", "dtype", "isa", "GFLOP/s", "spread", "ratio"
+    );
+    for shape @ (m, k, n) in SHAPES {
+        let mut noise = noise();
+        let x: Vec<f32> = (0..m * k).map(|_| noise()).collect();
+        let w: Vec<f32> = (0..n * k).map(|_| noise() / 32.0).collect();
+        // The naive loop is timed on a few rows of the same operands.
+        let few = m.min(16);
+        let naive = fastest(3, few * k * n, || {
+            std::hint::black_box(naive(&x[..few * k], &w, k));
+            Ok(())
+        })?;
+        println!(
+            "{:<16} {:>5} {:<8} {:>8.2}",
+            format!("{m}x{k}x{n}"),
+            "f32",
+            "naive",
+            naive.0
+        );
+        for dtype in DType::ALL {
+            let mut bytes = Vec::new();
+            for row in w.chunks(k) {
+                quant::encode_row(dtype, row, &mut bytes)?;
+            }
+            for isa in Isa::available() {
+                let device = CpuDevice::with(isa, threads)?;
+                let w = device.load_weight(n, k, dtype, bytes.clone())?;
+                let x = device.upload(m, k, &x)?;
+                let (best, spread) = fastest(5, m * k * n, || {
+                    std::hint::black_box(device.linear(&x, &w, None, Epilogue::None)?);
+                    Ok(())
+                })?;
+                let name = format!("{}x{}x{}", shape.0, shape.1, shape.2);
+                println!(
+                    "{name:<16} {:>5} {:<8} {best:>8.2} {spread:>7.0}% {:>6.1}",
+                    dtype.name(),
+                    isa.name(),
+                    best / naive.0
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Giga-operations a second of the fastest of `times` measurements, and how much slower the slowest
+/// was in per cent.
+fn fastest(
+    times: usize,
+    multiply_adds: usize,
+    mut work: impl FnMut() -> Result<(), DeviceError>,
+) -> Result<(f64, f64), DeviceError> {
+    work()?;
+    let (mut shortest, mut longest) = (Duration::MAX, Duration::ZERO);
+    for _ in 0..times {
+        let start = Instant::now();
+        let mut rounds = 0;
+        while rounds == 0 || start.elapsed() < Duration::from_millis(50) {
+            work()?;
+            rounds += 1;
+        }
+        let taken = start.elapsed() / rounds;
+        shortest = shortest.min(taken);
+        longest = longest.max(taken);
+    }
+    let rate = 2.0 * multiply_adds as f64 / shortest.as_secs_f64() / 1e9;
+    Ok((
+        rate,
+        100.0 * (longest.as_secs_f64() / shortest.as_secs_f64() - 1.0),
+    ))
+}
+
+fn naive(x: &[f32], w: &[f32], k: usize) -> Vec<f32> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    x.chunks(k)
+        .flat_map(|x| w.chunks(k).map(move |w| dot(x, w)))
+        .collect()
+}
+
+/// Uniform noise in -1..1 (a linear congruential generator is random enough to time with).
+fn noise() -> impl FnMut() -> f32 {
+    let mut state = 1u64;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}

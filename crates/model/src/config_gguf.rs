@@ -21,14 +21,20 @@ pub const KEY_TOKENIZER: &str = "tokenizer.huggingface.json";
 /// Metadata key of the chat template.
 pub const KEY_CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
-/// Largest side or count a configuration may state; far above any model, far below overflow.
-const MAX_SIZE: usize = 1 << 24;
+/// Metadata key of the version of the prompt the model was trained on: `v1.2`, `v1.1`, `v1.0`.
+pub const KEY_PROMPT_TEMPLATE: &str = "llavaguard.prompt_template";
+
+/// Largest width or count a configuration may state; far above any model, far below overflow.
+pub(crate) const MAX_SIZE: usize = 1 << 24;
+
+/// Most layers of either network.
+pub(crate) const MAX_LAYERS: usize = 1024;
 
 /// Most resolutions a model may list (LLaVA-OneVision's has 36).
-const MAX_PINPOINTS: usize = 1024;
+pub(crate) const MAX_PINPOINTS: usize = 1024;
 
-/// Largest side, in pixels, of a resolution an image is fitted to.
-const MAX_RESOLUTION: usize = 1 << 15;
+/// Largest side, in pixels, of a tile or of a resolution an image is fitted to.
+pub(crate) const MAX_RESOLUTION: usize = 1 << 15;
 
 impl ModelConfig {
     /// Reads the configuration from a file's metadata and checks that its sizes fit each other.
@@ -80,11 +86,11 @@ impl ModelConfig {
 
 fn read_vision(keys: &Metadata) -> Result<VisionConfig, GgufError> {
     Ok(VisionConfig {
-        image_size: size(keys, "clip.vision.image_size")?,
+        image_size: size_up_to(keys, "clip.vision.image_size", MAX_RESOLUTION)?,
         patch_size: size(keys, "clip.vision.patch_size")?,
         hidden: size(keys, "clip.vision.embedding_length")?,
         intermediate: size(keys, "clip.vision.feed_forward_length")?,
-        layers: size(keys, "clip.vision.block_count")?,
+        layers: size_up_to(keys, "clip.vision.block_count", MAX_LAYERS)?,
         heads: size(keys, "clip.vision.attention.head_count")?,
         layer_norm_eps: positive(keys, "clip.vision.attention.layer_norm_epsilon")?,
         activation: activation(keys, "clip.vision.hidden_act")?,
@@ -127,7 +133,7 @@ fn read_language(keys: &Metadata, tied_head: bool) -> Result<LanguageConfig, Ggu
     Ok(LanguageConfig {
         hidden: size(keys, "llava-onevision.embedding_length")?,
         intermediate: size(keys, "llava-onevision.feed_forward_length")?,
-        layers: size(keys, "llava-onevision.block_count")?,
+        layers: size_up_to(keys, "llava-onevision.block_count", MAX_LAYERS)?,
         heads: size(keys, "llava-onevision.attention.head_count")?,
         kv_heads: size(keys, "llava-onevision.attention.head_count_kv")?,
         head_dim: size(keys, "llava-onevision.attention.key_length")?,
@@ -335,10 +341,14 @@ fn one_of(first: &str, second: &str) -> String {
 
 /// A size from 1 to [`MAX_SIZE`].
 fn size(keys: &Metadata, key: &str) -> Result<usize, GgufError> {
+    size_up_to(keys, key, MAX_SIZE)
+}
+
+fn size_up_to(keys: &Metadata, key: &str, limit: usize) -> Result<usize, GgufError> {
     let value: u64 = keys.get(key)?;
     match usize::try_from(value) {
-        Ok(size) if (1..=MAX_SIZE).contains(&size) => Ok(size),
-        _ => Err(bad(key, value, format!("it must be from 1 to {MAX_SIZE}"))),
+        Ok(size) if (1..=limit).contains(&size) => Ok(size),
+        _ => Err(bad(key, value, format!("it must be from 1 to {limit}"))),
     }
 }
 

@@ -4,9 +4,15 @@
 
 pub mod config;
 pub mod config_gguf;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod convert;
+#[cfg(not(target_arch = "wasm32"))]
+mod emit;
 mod error;
 pub mod gguf;
 mod linear;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod layout;
 mod network;
 pub mod packing;
 mod projector;

@@ -1,0 +1,454 @@
+//! From a checkpoint folder as Hugging Face's or LLaVA-NeXT's code writes it to one GGUF file.
+//!
+//! The folder is read in three steps. [`checkpoint`] finds every tensor in the safetensors files
+//! without reading any; [`dialect`] recognises whose naming it is; [`hf_config`] reads the sizes.
+//! Then `layout` lists what the model file must hold, every entry is looked up and its shape
+//! compared, and what is left over must be explained, before the first byte is written. The weights
+//! are streamed row by row, so memory does not grow with the model.
+
+mod checkpoint;
+mod dialect;
+mod error;
+mod hf_config;
+mod json;
+mod text;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use llavaguard_backend::DType;
+use serde_json::Value;
+
+pub use dialect::Dialect;
+pub use error::ConvertError;
+pub use hf_config::{HfConfig, JsonFile};
+
+use crate::config::{ChatSettings, ModelConfig, Rounding, VisionConfig, Wrapping};
+use crate::config_gguf::{KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
+use crate::emit;
+use crate::gguf::{Metadata, TensorSpec, Writer};
+use crate::layout::{Quantisation, Slot, slots};
+use checkpoint::Checkpoint;
+use text::TokenizerFile;
+
+/// Longest configuration file taken, in bytes.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// The image token of every released model, where neither configuration nor tokeniser names one.
+const DEFAULT_IMAGE_TOKEN: u32 = 151_646;
+
+/// How to convert.
+#[derive(Debug, Clone)]
+pub struct ConvertOptions {
+    /// Format of the language model's matrices, and of all others unless told otherwise.
+    pub quant: DType,
+    /// Format of the tower's and the projector's matrices; as `quant` where `None`.
+    pub vision_quant: Option<DType>,
+    /// Format of token embedding and output head; as `quant` where `None`, but q8_0 for q4_0.
+    pub embedding_quant: Option<DType>,
+    /// How the model is to be asked; as in training where `None`.
+    pub wrapping: Option<Wrapping>,
+    /// Arithmetic of un-padding; that of the code the checkpoint was written by where `None`.
+    pub rounding: Option<Rounding>,
+    /// Version of the prompt the model was trained on: `v1.2`, `v1.1` or `v1.0`.
+    pub prompt_template: String,
+    /// Name of the model; that of the folder where `None`.
+    pub name: Option<String>,
+    /// Licence of the weights (an SPDX expression or a plain word), where known.
+    pub license: Option<String>,
+    /// The tower's own `config.json`, for checkpoints of the original code whose tower is not
+    /// google/siglip-so400m-patch14-384.
+    pub vision_config: Option<PathBuf>,
+}
+
+impl ConvertOptions {
+    /// Everything in `quant`, the rest by default.
+    pub fn new(quant: DType) -> Self {
+        ConvertOptions {
+            quant,
+            vision_quant: None,
+            embedding_quant: None,
+            wrapping: None,
+            rounding: None,
+            prompt_template: "v1.2".to_owned(),
+            name: None,
+            license: None,
+            vision_config: None,
+        }
+    }
+}
+
+/// How far a conversion is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The tensor that was written last.
+    pub tensor: &'a str,
+    /// Tensors written.
+    pub done: usize,
+    /// Tensors in all.
+    pub total: usize,
+    /// Bytes of tensor data written.
+    pub done_bytes: u64,
+    /// Bytes of tensor data in all.
+    pub total_bytes: u64,
+}
+
+/// What a conversion did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Whose naming the checkpoint follows.
+    pub dialect: Dialect,
+    /// Sizes and settings as written.
+    pub config: ModelConfig,
+    /// Tensors written.
+    pub tensors: usize,
+    /// Bytes of tensor data written.
+    pub bytes: u64,
+    /// Tensors of the checkpoint that were left out, and why.
+    pub skipped: Vec<(String, &'static str)>,
+    /// What was assumed or changed on the way, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Converts the checkpoint in `folder` to the file `out`.
+///
+/// `progress` is called after every tensor and may stop the conversion. Nothing is left at `out`
+/// unless the file is complete; an earlier file there is replaced only then.
+pub fn convert(
+    folder: &Path,
+    out: &Path,
+    options: &ConvertOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<Report, ConvertError> {
+    let mut checkpoint = Checkpoint::open(folder)?;
+    let dialect = Dialect::detect(checkpoint.names()).ok_or_else(|| {
+        let example = checkpoint
+            .names()
+            .next()
+            .unwrap_or("none at all")
+            .to_owned();
+        ConvertError::UnknownDialect { example }
+    })?;
+    let mut notes = Vec::new();
+    let quants = Quantisation::new(options.quant, options.vision_quant, options.embedding_quant);
+    let read = read_config(folder, dialect, options, &mut notes)?;
+    let mlp_width = read.vision.intermediate;
+    let tokenizer = TokenizerFile::read(&folder.join("tokenizer.json"), read.language.vocab)?;
+    let config = complete(read, &tokenizer, folder, options, &quants, &mut notes)?;
+    let work = plan(&checkpoint, dialect, &config, mlp_width)?;
+
+    let mut metadata = Metadata::new();
+    config.write_metadata(&mut metadata);
+    if let Some(license) = &options.license {
+        metadata.set("general.license", license.as_str());
+    }
+    metadata.set(KEY_PROMPT_TEMPLATE, options.prompt_template.as_str());
+    metadata.set(KEY_TOKENIZER, tokenizer.json);
+
+    let specs: Vec<TensorSpec> = work
+        .slots
+        .iter()
+        .map(|slot| emit::spec(slot, &quants))
+        .collect();
+    note_formats(&specs, &work.slots, &config, mlp_width, &mut notes);
+    let total_bytes = specs.iter().filter_map(TensorSpec::bytes).sum();
+    let mut writer = Writer::create(out, &metadata, &specs)?;
+    let mut done_bytes = 0;
+    for (index, (slot, spec)) in work.slots.iter().zip(&specs).enumerate() {
+        let name = dialect.name(&slot.source);
+        write_one(&mut checkpoint, &mut writer, slot, spec.dtype, &name)?;
+        done_bytes += spec.bytes().unwrap_or(0);
+        let step = Progress {
+            tensor: &slot.name,
+            done: index + 1,
+            total: specs.len(),
+            done_bytes,
+            total_bytes,
+        };
+        if progress(step).is_break() {
+            return Err(ConvertError::Cancelled);
+        }
+    }
+    writer.finish()?;
+    let (tensors, skipped) = (specs.len(), work.skipped);
+    Ok(Report {
+        dialect,
+        config,
+        tensors,
+        bytes: total_bytes,
+        skipped,
+        notes,
+    })
+}
+
+/// The tensors to write and those left out.
+struct Plan {
+    slots: Vec<Slot>,
+    skipped: Vec<(String, &'static str)>,
+}
+
+/// Finds every tensor the model needs, and a reason for every other one.
+fn plan(
+    checkpoint: &Checkpoint,
+    dialect: Dialect,
+    config: &ModelConfig,
+    mlp_width: usize,
+) -> Result<Plan, ConvertError> {
+    let slots = slots(config, mlp_width);
+    let mut used = BTreeSet::new();
+    for slot in &slots {
+        let tensor = dialect.name(&slot.source);
+        let Some(stored) = checkpoint.tensor(&tensor) else {
+            return Err(ConvertError::MissingTensor {
+                tensor,
+                slot: slot.name.clone(),
+            });
+        };
+        if stored.shape != slot.source_shape {
+            let (expected, found) = (slot.source_shape.clone(), stored.shape.clone());
+            return Err(ConvertError::WrongShape {
+                tensor,
+                expected,
+                found,
+            });
+        }
+        used.insert(tensor);
+    }
+    let mut skipped = Vec::new();
+    let mut unexplained = Vec::new();
+    for name in checkpoint.names().filter(|name| !used.contains(*name)) {
+        match dialect.explain(name, config.vision.layers, config.language.tied_head) {
+            Some(reason) => skipped.push((name.to_owned(), reason)),
+            None => unexplained.push(name.to_owned()),
+        }
+    }
+    if unexplained.is_empty() {
+        Ok(Plan { slots, skipped })
+    } else {
+        Err(ConvertError::Unexplained {
+            tensors: unexplained,
+        })
+    }
+}
+
+fn write_one(
+    checkpoint: &mut Checkpoint,
+    writer: &mut Writer,
+    slot: &Slot,
+    dtype: DType,
+    name: &str,
+) -> Result<(), ConvertError> {
+    let missing = || ConvertError::MissingTensor {
+        tensor: name.to_owned(),
+        slot: slot.name.clone(),
+    };
+    let stored = checkpoint.tensor(name).cloned().ok_or_else(missing)?;
+    let mut rows = checkpoint.rows(name, &stored)?;
+    emit::write_tensor(writer, slot, dtype, |values| rows.next(values)).map_err(|error| match error
+    {
+        ConvertError::Value { row, error, .. } => ConvertError::Value {
+            tensor: name.to_owned(),
+            row,
+            error,
+        },
+        other => other,
+    })
+}
+
+/// Reads `config.json`, the tower's configuration and the preprocessor's.
+fn read_config(
+    folder: &Path,
+    dialect: Dialect,
+    options: &ConvertOptions,
+    notes: &mut Vec<String>,
+) -> Result<HfConfig, ConvertError> {
+    let path = folder.join("config.json");
+    let value = read_json(&path)?;
+    let file = JsonFile {
+        path: &path,
+        value: &value,
+    };
+    let tower = match (&options.vision_config, dialect) {
+        (Some(path), Dialect::Original) => Some((path, read_json(path)?)),
+        (Some(_), _) => {
+            notes.push(
+                "the tower's separate configuration was not used: config.json has its own".into(),
+            );
+            None
+        }
+        (None, _) => None,
+    };
+    let tower = tower.as_ref().map(|(path, value)| JsonFile { path, value });
+    let mut config = HfConfig::read(dialect, &file, tower.as_ref())?;
+    for (name, key) in [
+        ("preprocessor_config.json", None),
+        ("processor_config.json", Some("image_processor")),
+    ] {
+        let path = folder.join(name);
+        if !path.is_file() {
+            continue;
+        }
+        let value = read_json(&path)?;
+        if key.is_none_or(|key| value.get(key).is_some()) {
+            hf_config::read_preprocessor(
+                &JsonFile {
+                    path: &path,
+                    value: &value,
+                },
+                key,
+                &mut config,
+            )?;
+            return Ok(config);
+        }
+    }
+    notes.push(
+        "no preprocessor configuration was found; SigLIP's mean and deviation of 0.5 were taken"
+            .into(),
+    );
+    Ok(config)
+}
+
+/// Adds to the checkpoint's settings what the tokeniser and the options say.
+fn complete(
+    read: HfConfig,
+    tokenizer: &TokenizerFile,
+    folder: &Path,
+    options: &ConvertOptions,
+    quants: &Quantisation,
+    notes: &mut Vec<String>,
+) -> Result<ModelConfig, ConvertError> {
+    let config_path = || folder.join("config.json");
+    let token = |key: &str, found: Option<u32>| {
+        found
+            .filter(|&id| (id as usize) < read.language.vocab)
+            .ok_or_else(|| ConvertError::Config {
+                path: config_path(),
+                key: key.to_owned(),
+                found: found.map_or("absent".to_owned(), |id| id.to_string()),
+                expected: format!(
+                    "the number of one of the {} tokens is needed, here or in tokenizer.json",
+                    read.language.vocab
+                ),
+            })
+    };
+    let image_token = read
+        .image_token
+        .or_else(|| tokenizer.control("<image>"))
+        .or_else(|| {
+            notes.push(format!(
+                "no image token is named; {DEFAULT_IMAGE_TOKEN} was taken"
+            ));
+            Some(DEFAULT_IMAGE_TOKEN)
+        });
+    let image_token = token("image_token_index", image_token)?;
+    let end_token = token(
+        "eos_token_id",
+        tokenizer.control("<|im_end|>").or(read.end_token),
+    )?;
+    let folder_name = || {
+        folder
+            .canonicalize()
+            .ok()?
+            .file_name()?
+            .to_str()
+            .map(str::to_owned)
+    };
+    let mut anyres = read.anyres;
+    anyres.rounding = options.rounding.unwrap_or(anyres.rounding);
+    let side = read.vision.image_size;
+    let ragged = |&&(w, h): &&(usize, usize)| !w.is_multiple_of(side) || !h.is_multiple_of(side);
+    if let Some((w, h)) = anyres.pinpoints.iter().find(ragged) {
+        return Err(ConvertError::Config {
+            path: config_path(),
+            key: "image_grid_pinpoints".to_owned(),
+            found: format!("{w}x{h}"),
+            expected: format!("resolutions must be multiples of the tile side {side}"),
+        });
+    }
+    let stored_width = quants.stored_mlp_width(read.vision.intermediate);
+    Ok(ModelConfig {
+        name: options
+            .name
+            .clone()
+            .or_else(folder_name)
+            .unwrap_or_else(|| "unnamed".to_owned()),
+        vision: VisionConfig {
+            intermediate: stored_width,
+            ..read.vision
+        },
+        projector: read.projector,
+        language: read.language,
+        anyres,
+        chat: ChatSettings {
+            wrapping: options.wrapping.unwrap_or(Wrapping::Training),
+            image_token,
+            end_token,
+            template: text::chat_template(folder)?,
+        },
+    })
+}
+
+/// Says where a format differs from the one asked for.
+fn note_formats(
+    specs: &[TensorSpec],
+    slots: &[Slot],
+    config: &ModelConfig,
+    mlp_width: usize,
+    notes: &mut Vec<String>,
+) {
+    use crate::layout::Kind;
+    let stored = config.vision.intermediate;
+    if stored != mlp_width {
+        notes.push(format!(
+            "the tower's MLP of width {mlp_width} was padded with zeros to {stored}"
+        ));
+    }
+    let fallen = specs
+        .iter()
+        .zip(slots)
+        .filter(|(spec, slot)| {
+            spec.dtype == DType::F16
+                && matches!(slot.kind, Kind::Vision | Kind::Language | Kind::Embedding)
+                && slot
+                    .shape
+                    .last()
+                    .is_some_and(|cols| !cols.is_multiple_of(32))
+        })
+        .count();
+    if fallen > 0 {
+        notes.push(format!(
+            "{fallen} matrices whose columns fill no blocks of 32 are f16"
+        ));
+    }
+}
+
+/// Reads a file of at most `limit` bytes.
+fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ConvertError> {
+    let failed = |error| ConvertError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        let detail = format!("it is longer than {limit} bytes");
+        return Err(ConvertError::Damaged {
+            path: path.to_owned(),
+            detail,
+        });
+    }
+    Ok(bytes)
+}
+
+fn read_json(path: &Path) -> Result<Value, ConvertError> {
+    let bytes = read_limited(path, MAX_JSON_BYTES)?;
+    serde_json::from_slice(&bytes).map_err(|error| ConvertError::Damaged {
+        path: path.to_owned(),
+        detail: format!("it is not valid JSON: {error}"),
+    })
+}

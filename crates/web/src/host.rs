@@ -1,0 +1,138 @@
+//! What the worker offers the engine.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use js_sys::{Promise, Uint8Array};
+use llavaguard_backend::{Cancelled, Control, Stage};
+use llavaguard_guard::{Event, Watcher};
+use llavaguard_model::gguf::{ByteSource, SourceError};
+use serde_json::json;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The bytes of a model file (in `www/sdk/src/worker/blob-reader.ts`).
+    pub type Reader;
+
+    #[wasm_bindgen(method, getter)]
+    fn size(this: &Reader) -> f64;
+
+    /// `length` bytes from `offset` on, read synchronously.
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &Reader, offset: f64, length: u32) -> Result<Uint8Array, JsValue>;
+
+    /// Who watches one job (in `www/sdk/src/worker/job.ts`).
+    pub type Host;
+
+    /// Gives a promise when it is time to let the worker's event loop run, else nothing.
+    #[wasm_bindgen(method)]
+    fn pause(this: &Host) -> Option<Promise>;
+
+    #[wasm_bindgen(method)]
+    fn cancelled(this: &Host) -> bool;
+
+    #[wasm_bindgen(method)]
+    fn now(this: &Host) -> f64;
+
+    #[wasm_bindgen(method)]
+    fn progress(this: &Host, stage: &str, done: u32, total: u32);
+
+    #[wasm_bindgen(method)]
+    fn event(this: &Host, json: &str);
+
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub fn console_error(message: &str);
+}
+
+/// A model file read through a [`Reader`].
+pub struct ReaderSource(pub Reader);
+
+impl ByteSource for ReaderSource {
+    fn len(&self) -> u64 {
+        self.0.size() as u64
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+        let (len, wanted) = (self.len(), buf.len() as u64);
+        if offset.checked_add(wanted).is_none_or(|end| end > len) {
+            return Err(SourceError::OutOfBounds {
+                offset,
+                wanted,
+                len,
+            });
+        }
+        let failed = |detail: String| SourceError::Io {
+            offset,
+            wanted,
+            detail,
+        };
+        // Offsets of files that fit a Blob are exact in f64.
+        let bytes = self
+            .0
+            .read(offset as f64, buf.len() as u32)
+            .map_err(|error| {
+                failed(error.dyn_ref::<js_sys::Error>().map_or_else(
+                    || "the browser could not read the file".to_owned(),
+                    |error| String::from(error.message()),
+                ))
+            })?;
+        if bytes.length() as usize != buf.len() {
+            return Err(failed(format!("the browser gave {} bytes", bytes.length())));
+        }
+        bytes.copy_to(buf);
+        Ok(())
+    }
+}
+
+impl Control for Host {
+    fn checkpoint(&self) -> Pin<Box<dyn Future<Output = Result<(), Cancelled>> + '_>> {
+        let pause = self.pause();
+        Box::pin(async move {
+            if let Some(pause) = pause {
+                // The promise is resolved by a message of the worker to itself; it is never rejected.
+                let _ = JsFuture::from(pause).await;
+            }
+            if self.cancelled() {
+                Err(Cancelled)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    fn progress(&self, stage: Stage, done: usize, total: usize) {
+        let name = match stage {
+            Stage::Load => "load",
+            Stage::Vision => "vision",
+            Stage::Prefill => "prefill",
+            Stage::Decode => "decode",
+        };
+        Host::progress(self, name, done as u32, total as u32);
+    }
+}
+
+impl Watcher for Host {
+    fn now_ms(&self) -> f64 {
+        self.now()
+    }
+
+    fn on_event(&self, event: Event) {
+        let event = match event {
+            Event::Verdict {
+                rating,
+                category,
+                unsafe_probability,
+            } => json!({
+                "type": "verdict",
+                "rating": rating,
+                "category": category,
+                "unsafe_probability": unsafe_probability,
+            }),
+            Event::RationaleText(text) => json!({ "type": "rationale", "text": text }),
+        };
+        self.event(&event.to_string());
+    }
+}

@@ -1,0 +1,69 @@
+/** Headless Chromium and the page in it, as the tests and `./run` use them. */
+
+import playwright from '../../www/node_modules/playwright-core/index.js';
+
+/** The demo's server. */
+export { serve } from '../../www/demo/scripts/serve.mjs';
+
+/** @typedef {import('../../www/node_modules/playwright-core/index.js').Browser} Browser */
+/** @typedef {import('../../www/node_modules/playwright-core/index.js').Page} Page */
+
+/** Starts a browser that asks nothing of the network by itself. */
+export function launch() {
+  return playwright.chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [
+      // Root cannot use Chromium's sandbox; the pages opened here are our own.
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-dev-shm-usage',
+    ],
+  });
+}
+
+/**
+ * Opens the demo page and waits until its model is ready.
+ *
+ * @param {Browser} browser
+ * @param {string} url
+ * @param {import('../../www/node_modules/playwright-core/index.js').BrowserContextOptions} [options]
+ * @returns {Promise<Page>}
+ */
+export async function openDemo(browser, url, options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  await page.goto(url);
+  const status = page.locator('#model-status');
+  await status.and(page.locator('[data-state="ready"], [data-state="failed"]')).waitFor();
+  if ((await status.getAttribute('data-state')) === 'failed') {
+    throw new Error(await page.locator('#model-error').innerText());
+  }
+  return page;
+}
+
+/**
+ * What the page says once it has finished with a photo.
+ *
+ * @param {Page} page
+ * @returns {Promise<{ assessment: import('llavaguard').Assessment } | { error: { code: string, message: string } }>}
+ */
+export async function outcome(page) {
+  const result = page.locator('#result');
+  await result.and(page.locator('[data-state="done"], [data-state="failed"]')).waitFor();
+  if ((await result.getAttribute('data-state')) === 'done') {
+    return {
+      assessment: JSON.parse((await page.locator('#json').textContent()) ?? ''),
+    };
+  }
+  const error = page.locator('#result-error');
+  return {
+    error: {
+      code: (await error.getAttribute('data-code')) ?? '',
+      message: await error.innerText(),
+    },
+  };
+}

@@ -1,0 +1,286 @@
+import type { Assessment, Detail, Verdict } from './assessment.js';
+import { type BuildName, supportedBuilds } from './builds.js';
+import { Connection } from './connection.js';
+import { abortReason, LlavaGuardError, toErrorMessage } from './errors.js';
+import { type ImageInput, imageMessage } from './image.js';
+import type { JudgeMessage, Notice } from './messages.js';
+import { type PolicyDescription, type PolicyInput, policyText } from './policy.js';
+import type { Progress } from './progress.js';
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** The model: where to fetch it, or a GGUF file the user has chosen. */
+  model: string | URL | Blob;
+  /** Told how far it is, and when a build did not start. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops loading. */
+  signal?: AbortSignal;
+  /** The WebAssembly build to use; by default the best that runs here. */
+  build?: BuildName;
+  /** Threads of the `relaxed` build; by default one for each processor core, 16 at most. */
+  threads?: number;
+  /** Another way to start the package's worker script, for pages that host it elsewhere. */
+  createWorker?: () => Worker;
+}
+
+/** How the rationale is written. */
+export interface RationaleOptions {
+  /** Its length in tokens at most, 1 to 2,048; 500 by default. */
+  maxTokens?: number;
+  /** Nucleus sampling instead of the likeliest token each time. */
+  sampling?: {
+    /** Above 0. LlavaGuard's evaluation uses 0.2. */
+    temperature: number;
+    /** Above 0 and at most 1. LlavaGuard's evaluation uses 0.95. */
+    topP: number;
+    /** The same seed gives the same text. 0 by default. */
+    seed?: number;
+  };
+}
+
+/** How an image is judged. */
+export interface JudgeOptions {
+  /** The policy; LlavaGuard's own by default. */
+  policy?: PolicyInput;
+  /** Whether and how a rationale is written; `true` by default. */
+  rationale?: boolean | RationaleOptions;
+  /** Told as soon as rating and category stand. */
+  onVerdict?: (verdict: Verdict) => void;
+  /** Told each further piece of the rationale. */
+  onToken?: (text: string) => void;
+  /** Told how far it is. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops it within one layer's work; the call rejects at once. */
+  signal?: AbortSignal;
+}
+
+/** How an image is opened. */
+export interface OpenOptions {
+  /** How closely it is looked at; `auto` by default. */
+  detail?: Detail;
+  /** Told how far it is. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops it within one layer's work; the call rejects at once. */
+  signal?: AbortSignal;
+}
+
+/** What is known about a loaded model. */
+export interface ModelInfo {
+  /** Its name and the beginning of its weights' SHA-256. */
+  model_id: string;
+  /** Its name. */
+  name: string;
+  /** What it runs on. */
+  device: string;
+  /** Side of a tile in pixels. */
+  tile: number;
+  /** Visual tokens of one tile. */
+  tokens_per_tile: number;
+  /** Positions a prompt and its answer can take. */
+  context: number;
+}
+
+function judgeMessage(options: JudgeOptions): JudgeMessage {
+  const message: JudgeMessage = {};
+  if (options.policy !== undefined) message.policy = policyText(options.policy);
+  const rationale = options.rationale ?? true;
+  if (rationale !== false) {
+    const { maxTokens, sampling } = rationale === true ? {} : rationale;
+    message.rationale = {
+      ...(maxTokens === undefined ? {} : { maxTokens }),
+      ...(sampling === undefined ? {} : { sampling: { seed: 0, ...sampling } }),
+    };
+  }
+  return message;
+}
+
+function judgeNotices(options: JudgeOptions): (notice: Notice) => void {
+  return (notice) => {
+    if (notice.type === 'verdict') {
+      const { rating, category, unsafe_probability } = notice;
+      options.onVerdict?.({ rating, category, unsafe_probability });
+    } else if (notice.type === 'rationale') {
+      options.onToken?.(notice.text);
+    } else {
+      options.onProgress?.(withoutType(notice));
+    }
+  };
+}
+
+function progressNotices(
+  onProgress: ((progress: Progress) => void) | undefined,
+): (notice: Notice) => void {
+  return (notice) => {
+    if (notice.type === 'progress') onProgress?.(withoutType(notice));
+  };
+}
+
+function withoutType({ type: _, ...progress }: Extract<Notice, { type: 'progress' }>): Progress {
+  return progress;
+}
+
+/** A loaded model in a worker of its own. */
+export class LlavaGuard {
+  /** What is known about the model. */
+  readonly info: ModelInfo;
+  /** The WebAssembly build that runs. */
+  readonly build: BuildName;
+  /** How many threads it uses. */
+  readonly threads: number;
+  readonly #connection: Connection;
+
+  private constructor(connection: Connection, build: BuildName, threads: number, info: ModelInfo) {
+    this.#connection = connection;
+    this.build = build;
+    this.threads = threads;
+    this.info = info;
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @throws LlavaGuardError with `model.…` where the file is at fault, `build.…` where no build runs.
+   */
+  static async load(options: LoadOptions): Promise<LlavaGuard> {
+    const { signal, onProgress } = options;
+    const { connection, build, threads } = await start(options);
+    try {
+      const model =
+        options.model instanceof Blob ? options.model : new URL(options.model, baseUrl()).href;
+      const info = await connection.request<ModelInfo>(
+        { type: 'load', model },
+        { signal, onNotice: progressNotices(onProgress) },
+      );
+      return new LlavaGuard(connection, build, threads, info);
+    } catch (error) {
+      connection.close(disposed());
+      throw error;
+    }
+  }
+
+  /**
+   * Judges an image under a policy.
+   *
+   * @throws LlavaGuardError with `image.…`, `policy.…` or `engine.…`; the signal's reason when aborted.
+   */
+  async assess(image: ImageInput, options: JudgeOptions & OpenOptions = {}): Promise<Assessment> {
+    const message = { ...judgeMessage(options), detail: options.detail ?? 'auto' };
+    return this.#connection.request<Assessment>(
+      { type: 'assess', image: imageMessage(image), options: message },
+      { signal: options.signal, onNotice: judgeNotices(options) },
+    );
+  }
+
+  /** Opens an image for any number of policies: each costs the policy's own tokens alone. */
+  async session(image: ImageInput, options: OpenOptions = {}): Promise<GuardSession> {
+    const session = await this.#connection.request<number>(
+      { type: 'open', image: imageMessage(image), detail: options.detail ?? 'auto' },
+      { signal: options.signal, onNotice: progressNotices(options.onProgress) },
+    );
+    return new GuardSession(this.#connection, session);
+  }
+
+  /**
+   * Checks a policy and says what it amounts to.
+   *
+   * @throws LlavaGuardError with `policy.…` and the `place` of the fault.
+   */
+  async validatePolicy(policy: PolicyInput): Promise<PolicyDescription> {
+    const request = { type: 'describePolicy', policy: policyText(policy) } as const;
+    return this.#connection.request<PolicyDescription>(request);
+  }
+
+  /** The exact text the model reads for a policy. */
+  async promptText(policy: PolicyInput = {}): Promise<string> {
+    return this.#connection.request<string>({ type: 'promptText', policy: policyText(policy) });
+  }
+
+  /** Ends the worker and frees its memory; open calls reject with `guard.disposed`. */
+  dispose(): void {
+    this.#connection.close(disposed());
+  }
+}
+
+/** An image held ready for any number of policies. */
+export class GuardSession {
+  readonly #connection: Connection;
+  readonly #session: number;
+
+  /** @internal */
+  constructor(connection: Connection, session: number) {
+    this.#connection = connection;
+    this.#session = session;
+  }
+
+  /** Judges the image under a policy, with the same result as a fresh `assess`. */
+  async judge(options: JudgeOptions = {}): Promise<Assessment> {
+    return this.#connection.request<Assessment>(
+      { type: 'judge', session: this.#session, options: judgeMessage(options) },
+      { signal: options.signal, onNotice: judgeNotices(options) },
+    );
+  }
+
+  /** Frees what the session holds. */
+  async close(): Promise<void> {
+    await this.#connection.request({ type: 'close', session: this.#session });
+  }
+}
+
+function disposed(): LlavaGuardError {
+  return new LlavaGuardError({
+    code: 'guard.disposed',
+    message: 'This LlavaGuard was disposed of. Load the model again to go on.',
+  });
+}
+
+function baseUrl(): string {
+  return typeof document === 'undefined' ? location.href : document.baseURI;
+}
+
+function defaultWorker(): Worker {
+  return new Worker(new URL('./worker/main.js', import.meta.url), {
+    type: 'module',
+    name: 'llavaguard',
+  });
+}
+
+/** One thread for each core; more than 16 have nothing to do. */
+function defaultThreads(): number {
+  return Math.min(navigator.hardwareConcurrency || 1, 16);
+}
+
+/** Starts the first build that runs. */
+async function start(
+  options: LoadOptions,
+): Promise<{ connection: Connection; build: BuildName; threads: number }> {
+  const { signal, onProgress, createWorker = defaultWorker } = options;
+  const builds = options.build === undefined ? supportedBuilds() : [options.build];
+  const reasons: string[] = [];
+  for (const build of builds) {
+    if (signal?.aborted) throw abortReason(signal);
+    const threads = build === 'relaxed' ? (options.threads ?? defaultThreads()) : 1;
+    const connection = new Connection(createWorker());
+    try {
+      await connection.request({ type: 'start', build, threads }, { signal });
+      return { connection, build, threads };
+    } catch (error) {
+      connection.close(disposed());
+      if (signal?.aborted) throw error;
+      const reason = toErrorMessage(error, 'build.failed').message;
+      reasons.push(`${build}: ${reason}`);
+      onProgress?.({ stage: 'fallback', build, reason });
+    }
+  }
+  throw new LlavaGuardError(
+    reasons.length > 0
+      ? {
+          code: 'build.failed',
+          message: `The engine did not start (${reasons.join('; ')}). Reload the page; if that does not help, use a current browser.`,
+        }
+      : {
+          code: 'build.unsupported',
+          message:
+            'This browser lacks WebAssembly SIMD, which the engine needs. Use a current browser.',
+        },
+  );
+}

@@ -1,0 +1,59 @@
+import type { Detail, Verdict } from './assessment.js';
+import type { BuildName } from './builds.js';
+import type { ErrorMessage } from './errors.js';
+import type { Progress } from './progress.js';
+
+/** An image on its way to the worker: a file's bytes or bare pixels. */
+export type ImageMessage =
+  | { kind: 'file'; file: Blob }
+  | { kind: 'bytes'; bytes: Uint8Array }
+  | { kind: 'rgba'; width: number; height: number; pixels: Uint8ClampedArray };
+
+/** Options of one judgement, as `crates/web/src/request.rs` reads them. */
+export interface JudgeMessage {
+  policy?: string;
+  detail?: Detail;
+  rationale?: {
+    maxTokens?: number;
+    sampling?: { temperature: number; topP: number; seed: number };
+  };
+}
+
+/** What the worker can be asked for. */
+export type Request =
+  | { type: 'start'; build: BuildName; threads: number }
+  | { type: 'load'; model: string | Blob }
+  | { type: 'assess'; image: ImageMessage; options: JudgeMessage }
+  | { type: 'open'; image: ImageMessage; detail: Detail }
+  | { type: 'judge'; session: number; options: JudgeMessage }
+  | { type: 'close'; session: number }
+  | { type: 'describePolicy'; policy: string }
+  | { type: 'promptText'; policy: string };
+
+/** From the page to the worker. Every request is answered by one `done` or `failed`. */
+export type ToWorker =
+  { type: 'request'; id: number; request: Request } | { type: 'cancel'; id: number };
+
+/** What is told while a request is worked on. */
+export type Notice =
+  | ({ type: 'progress' } & Progress)
+  | ({ type: 'verdict' } & Verdict)
+  | { type: 'rationale'; text: string };
+
+/** From the worker to the page. */
+export type FromWorker =
+  | { type: 'notice'; id: number; notice: Notice }
+  | { type: 'done'; id: number; value: unknown }
+  | { type: 'failed'; id: number; error: ErrorMessage }
+  /** A thread of the pool was started; it tells of its crash itself, see `ThreadMessage`. */
+  | { type: 'thread'; crashPort: MessagePort }
+  | { type: 'crashed'; message: string };
+
+/** Makes the receiving worker a thread of the pool instead. */
+export interface ThreadMessage {
+  type: 'thread';
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  /** To the page: the engine's own worker may be waiting for this very thread when it crashes. */
+  crashPort: MessagePort;
+}

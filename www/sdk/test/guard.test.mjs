@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+
+import { LlavaGuard } from '../dist/index.js';
+import { FakeWorker } from './fake-worker.mjs';
+
+const INFO = { model_id: 'm@0', name: 'm', device: 'cpu', tile: 1, tokens_per_tile: 1, context: 9 };
+
+/** @type {FakeWorker[]} */
+let workers = [];
+
+beforeEach(() => {
+  workers = [];
+  Object.assign(globalThis, { location: { href: 'https://example.test/page/' } });
+});
+
+/** @param {(worker: FakeWorker) => void} [prepare] */
+function createWorker(prepare) {
+  const worker = new FakeWorker();
+  workers.push(worker);
+  prepare?.(worker);
+  return /** @type {Worker} */ (/** @type {unknown} */ (worker));
+}
+
+/**
+ * Answers every request of a worker as it comes.
+ * @param {FakeWorker} worker
+ * @param {(request: any) => unknown} reply a value, or an error to fail with
+ */
+function autoAnswer(worker, reply) {
+  const post = worker.postMessage.bind(worker);
+  worker.postMessage = (message) => {
+    post(message);
+    const { type, id, request } = /** @type {any} */ (message);
+    if (type !== 'request') return;
+    const value = reply(request);
+    queueMicrotask(() => {
+      if (value instanceof Error) {
+        worker.say({ type: 'failed', id, error: { code: 'x.y', message: value.message } });
+      } else worker.say({ type: 'done', id, value });
+    });
+  };
+}
+
+/** @param {(request: any) => unknown} reply */
+function loaded(reply = () => undefined) {
+  return LlavaGuard.load({
+    model: '../model.gguf',
+    build: 'simd',
+    createWorker: () =>
+      createWorker((worker) => {
+        autoAnswer(worker, (request) => (request.type === 'load' ? INFO : reply(request)));
+      }),
+  });
+}
+
+test('a model is loaded from an address relative to the page', async () => {
+  const guard = await loaded();
+  assert.equal(guard.info.name, 'm');
+  assert.equal(guard.build, 'simd');
+  const requests = workers[0]?.sent.map(({ request }) => request);
+  assert.deepEqual(requests, [
+    { type: 'start', build: 'simd', threads: 1 },
+    { type: 'load', model: 'https://example.test/model.gguf' },
+  ]);
+});
+
+test('a build that does not start is reported and its worker ended', async () => {
+  /** @type {unknown[]} */
+  const progress = [];
+  const load = LlavaGuard.load({
+    model: 'https://example.test/m',
+    build: 'relaxed',
+    threads: 2,
+    onProgress: (step) => progress.push(step),
+    createWorker: () =>
+      createWorker((worker) => {
+        autoAnswer(worker, () => new Error('no shared memory'));
+      }),
+  });
+  await assert.rejects(load, { code: 'build.failed', message: /relaxed: no shared memory/ });
+  assert.deepEqual(progress, [{ stage: 'fallback', build: 'relaxed', reason: 'no shared memory' }]);
+  assert.ok(workers[0]?.terminated);
+});
+
+test('a bad model rejects with its own error and ends the worker', async () => {
+  const load = LlavaGuard.load({
+    model: new Blob(['not a model']),
+    build: 'simd',
+    createWorker: () =>
+      createWorker((worker) => {
+        autoAnswer(worker, ({ type }) => (type === 'load' ? new Error('not a GGUF') : undefined));
+      }),
+  });
+  await assert.rejects(load, { code: 'x.y', message: 'not a GGUF' });
+  assert.ok(workers[0]?.terminated);
+});
+
+test('options of an assessment are sent as the engine reads them', async () => {
+  /** @type {any[]} */
+  const asked = [];
+  const guard = await loaded((request) => {
+    if (request.type !== 'start') asked.push(request);
+  });
+  const image = new Uint8Array([1, 2, 3]);
+  await guard.assess(image);
+  await guard.assess(image, {
+    policy: { categories: { O6: 'non_violating' } },
+    detail: 'low',
+    rationale: { maxTokens: 5, sampling: { temperature: 0.2, topP: 0.95 } },
+  });
+  await guard.assess(image, { rationale: false, policy: '{}' });
+  assert.deepEqual(
+    asked.map(({ options }) => options),
+    [
+      { rationale: {}, detail: 'auto' },
+      {
+        policy: '{"categories":{"O6":"non_violating"}}',
+        detail: 'low',
+        rationale: { maxTokens: 5, sampling: { temperature: 0.2, topP: 0.95, seed: 0 } },
+      },
+      { policy: '{}', detail: 'auto' },
+    ],
+  );
+  assert.deepEqual(asked[0].image, { kind: 'bytes', bytes: image });
+});
+
+test('verdict, pieces of the rationale and progress go to their own listeners', async () => {
+  const guard = await loaded((request) => {
+    if (request.type !== 'assess') return undefined;
+    const worker = /** @type {FakeWorker} */ (workers[0]);
+    const { id } = worker.sent.at(-1);
+    const category = { id: 'O6', name: 'O6: x' };
+    const verdict = { rating: 'Unsafe', category, unsafe_probability: 0.75 };
+    for (const notice of [
+      { type: 'progress', stage: 'vision', done: 1, total: 2 },
+      { type: 'verdict', ...verdict },
+      { type: 'rationale', text: 'a' },
+      { type: 'rationale', text: 'b' },
+    ]) {
+      worker.say({ type: 'notice', id, notice });
+    }
+    return {};
+  });
+  /** @type {unknown[]} */
+  const heard = [];
+  await guard.assess(new ArrayBuffer(2), {
+    onProgress: (step) => heard.push(step),
+    onVerdict: (verdict) => heard.push(verdict),
+    onToken: (text) => heard.push(text),
+  });
+  assert.deepEqual(heard, [
+    { stage: 'vision', done: 1, total: 2 },
+    { rating: 'Unsafe', category: { id: 'O6', name: 'O6: x' }, unsafe_probability: 0.75 },
+    'a',
+    'b',
+  ]);
+});
+
+test('what is no image is refused with a typed error', async () => {
+  const guard = await loaded();
+  const input = /** @type {any} */ ('photo.jpg');
+  await assert.rejects(guard.assess(input), { code: 'image.unsupported_input' });
+});
+
+test('a disposed guard rejects open and later calls', async () => {
+  const guard = await loaded();
+  const worker = /** @type {FakeWorker} */ (workers[0]);
+  worker.postMessage = () => undefined;
+  const open = guard.assess(new Uint8Array(1));
+  guard.dispose();
+  await assert.rejects(open, { code: 'guard.disposed' });
+  await assert.rejects(guard.promptText(), { code: 'guard.disposed' });
+  assert.ok(worker.terminated);
+});

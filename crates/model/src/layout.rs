@@ -84,20 +84,30 @@ impl Quantisation {
         width.next_multiple_of(self.vision.block_len())
     }
 
-    /// The format a tensor is stored in: the one asked for, or f16 where its columns fill no blocks.
-    pub fn dtype(&self, kind: Kind, cols: usize) -> DType {
-        let wanted = match kind {
-            Kind::Exact => return DType::F32,
-            Kind::PatchEmbedding if self.vision == DType::F32 => return DType::F32,
-            Kind::PatchEmbedding => return DType::F16,
+    /// The format asked for, by kind of tensor.
+    fn wanted(&self, kind: Kind) -> DType {
+        match kind {
+            Kind::Exact => DType::F32,
+            Kind::PatchEmbedding if self.vision == DType::F32 => DType::F32,
+            Kind::PatchEmbedding => DType::F16,
             Kind::Vision => self.vision,
             Kind::Language => self.language,
             Kind::Embedding => self.embedding,
-        };
-        if cols.is_multiple_of(wanted.block_len()) {
-            wanted
-        } else {
+        }
+    }
+
+    /// Whether a matrix cannot have the format asked for, since its columns fill no whole blocks.
+    pub fn falls_back(&self, slot: &Slot) -> bool {
+        let cols = slot.shape.last().copied().unwrap_or(1);
+        !cols.is_multiple_of(self.wanted(slot.kind).block_len())
+    }
+
+    /// The format a tensor is stored in: the one asked for, or f16 where its columns fill no blocks.
+    pub fn dtype(&self, slot: &Slot) -> DType {
+        if self.falls_back(slot) {
             DType::F16
+        } else {
+            self.wanted(slot.kind)
         }
     }
 }

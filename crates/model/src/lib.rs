@@ -10,14 +10,16 @@ pub mod convert;
 mod emit;
 mod error;
 pub mod gguf;
-mod linear;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod layout;
+mod linear;
 mod network;
 pub mod packing;
 mod projector;
 mod qwen2;
 mod siglip;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod synth;
 mod tokenizer;
 mod weights;
 

@@ -35,7 +35,11 @@ fn refused_with(folder: &Folder, options: &ConvertOptions) -> ConvertError {
     let source = folder.write();
     let target = tempfile::tempdir().unwrap();
     let error = run(source.path(), &target.path().join("out.gguf"), options).unwrap_err();
-    assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0, "after {error}");
+    assert_eq!(
+        std::fs::read_dir(target.path()).unwrap().count(),
+        0,
+        "after {error}"
+    );
     error
 }
 
@@ -53,7 +57,11 @@ impl Converted {
         let report = run(folder, &out, options).unwrap();
         let mut source = FileSource::open(&out).unwrap();
         let gguf = Gguf::open(&mut source).unwrap();
-        Converted { gguf, source, report }
+        Converted {
+            gguf,
+            source,
+            report,
+        }
     }
 
     fn dtype(&self, name: &str) -> DType {
@@ -73,36 +81,92 @@ impl Converted {
     }
 
     fn content(&self) -> String {
-        self.gguf.metadata().get::<&str>(KEY_CONTENT_SHA256).unwrap().to_owned()
+        self.gguf
+            .metadata()
+            .get::<&str>(KEY_CONTENT_SHA256)
+            .unwrap()
+            .to_owned()
     }
 }
 
 /// Norm of the difference over the norm.
 fn relative_error(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
-    let difference: f32 = found.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
+    let difference: f32 = found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).powi(2))
+        .sum();
     (difference / expected.iter().map(|b| b * b).sum::<f32>()).sqrt()
 }
 
 /// File names of tensors and transformers' names of the same, one of each kind.
 const PAIRS: [(&str, &str); 20] = [
-    ("token_embd.weight", "language_model.model.embed_tokens.weight"),
+    (
+        "token_embd.weight",
+        "language_model.model.embed_tokens.weight",
+    ),
     ("output_norm.weight", "language_model.model.norm.weight"),
-    ("blk.1.attn_norm.weight", "language_model.model.layers.1.input_layernorm.weight"),
-    ("blk.1.attn_q.weight", "language_model.model.layers.1.self_attn.q_proj.weight"),
-    ("blk.1.attn_k.weight", "language_model.model.layers.1.self_attn.k_proj.weight"),
-    ("blk.0.attn_v.bias", "language_model.model.layers.0.self_attn.v_proj.bias"),
-    ("blk.1.attn_output.weight", "language_model.model.layers.1.self_attn.o_proj.weight"),
-    ("blk.1.ffn_norm.weight", "language_model.model.layers.1.post_attention_layernorm.weight"),
-    ("blk.0.ffn_gate.weight", "language_model.model.layers.0.mlp.gate_proj.weight"),
-    ("blk.0.ffn_up.weight", "language_model.model.layers.0.mlp.up_proj.weight"),
-    ("blk.0.ffn_down.weight", "language_model.model.layers.0.mlp.down_proj.weight"),
-    ("v.patch_embd.weight", "vision_tower.embeddings.patch_embedding.weight"),
-    ("v.position_embd.weight", "vision_tower.embeddings.position_embedding.weight"),
-    ("v.blk.1.ln1.bias", "vision_tower.encoder.layers.1.layer_norm1.bias"),
-    ("v.blk.1.attn_q.weight", "vision_tower.encoder.layers.1.self_attn.q_proj.weight"),
-    ("v.blk.1.attn_out.weight", "vision_tower.encoder.layers.1.self_attn.out_proj.weight"),
-    ("v.blk.0.ln2.weight", "vision_tower.encoder.layers.0.layer_norm2.weight"),
+    (
+        "blk.1.attn_norm.weight",
+        "language_model.model.layers.1.input_layernorm.weight",
+    ),
+    (
+        "blk.1.attn_q.weight",
+        "language_model.model.layers.1.self_attn.q_proj.weight",
+    ),
+    (
+        "blk.1.attn_k.weight",
+        "language_model.model.layers.1.self_attn.k_proj.weight",
+    ),
+    (
+        "blk.0.attn_v.bias",
+        "language_model.model.layers.0.self_attn.v_proj.bias",
+    ),
+    (
+        "blk.1.attn_output.weight",
+        "language_model.model.layers.1.self_attn.o_proj.weight",
+    ),
+    (
+        "blk.1.ffn_norm.weight",
+        "language_model.model.layers.1.post_attention_layernorm.weight",
+    ),
+    (
+        "blk.0.ffn_gate.weight",
+        "language_model.model.layers.0.mlp.gate_proj.weight",
+    ),
+    (
+        "blk.0.ffn_up.weight",
+        "language_model.model.layers.0.mlp.up_proj.weight",
+    ),
+    (
+        "blk.0.ffn_down.weight",
+        "language_model.model.layers.0.mlp.down_proj.weight",
+    ),
+    (
+        "v.patch_embd.weight",
+        "vision_tower.embeddings.patch_embedding.weight",
+    ),
+    (
+        "v.position_embd.weight",
+        "vision_tower.embeddings.position_embedding.weight",
+    ),
+    (
+        "v.blk.1.ln1.bias",
+        "vision_tower.encoder.layers.1.layer_norm1.bias",
+    ),
+    (
+        "v.blk.1.attn_q.weight",
+        "vision_tower.encoder.layers.1.self_attn.q_proj.weight",
+    ),
+    (
+        "v.blk.1.attn_out.weight",
+        "vision_tower.encoder.layers.1.self_attn.out_proj.weight",
+    ),
+    (
+        "v.blk.0.ln2.weight",
+        "vision_tower.encoder.layers.0.layer_norm2.weight",
+    ),
     ("mm.0.weight", "multi_modal_projector.linear_1.weight"),
     ("mm.2.bias", "multi_modal_projector.linear_2.bias"),
     ("model.image_newline", "image_newline"),
@@ -115,10 +179,16 @@ fn every_checkpoint_converts_in_every_format() {
         for quant in DType::ALL {
             let mut converted = Converted::from(&model_folder(name), &ConvertOptions::new(quant));
             let gguf = &converted.gguf;
-            assert_eq!(ModelConfig::from_gguf(gguf).unwrap(), converted.report.config);
+            assert_eq!(
+                ModelConfig::from_gguf(gguf).unwrap(),
+                converted.report.config
+            );
             assert_eq!(converted.report.config.name, name);
             gguf.verify(&mut converted.source, &mut |_, _| {}).unwrap();
-            let tokenizer = gguf.string("tokenizer.huggingface.json").unwrap().as_bytes();
+            let tokenizer = gguf
+                .string("tokenizer.huggingface.json")
+                .unwrap()
+                .as_bytes();
             assert_eq!(tokenizer, folder.files["tokenizer.json"]);
             for (stored, original) in PAIRS {
                 let expected = folder.tensors[original].values();
@@ -156,14 +226,25 @@ fn formats_follow_the_options_and_the_widths() {
     assert_eq!(mixed.dtype("blk.0.attn_q.weight"), DType::Q8_0);
     assert_eq!(mixed.dtype("v.blk.0.ffn_down.weight"), DType::F16);
     assert_eq!(mixed.dtype("token_embd.weight"), DType::Q4_0);
-    assert_eq!(mixed.report.config.vision.intermediate, 72, "no padding where nothing is quantised");
+    assert_eq!(
+        mixed.report.config.vision.intermediate, 72,
+        "no padding where nothing is quantised"
+    );
 
     // Width 48 fills no blocks; the language model's 64 does.
     let ragged = Converted::from(&model_folder("tied"), &ConvertOptions::new(DType::Q8_0));
     assert_eq!(ragged.dtype("v.blk.0.attn_q.weight"), DType::F16);
-    assert_eq!(ragged.dtype("v.blk.0.ffn_down.weight"), DType::Q8_0, "padded to whole blocks");
+    assert_eq!(
+        ragged.dtype("v.blk.0.ffn_down.weight"),
+        DType::Q8_0,
+        "padded to whole blocks"
+    );
     assert_eq!(ragged.dtype("blk.0.ffn_up.weight"), DType::Q8_0);
-    assert!(ragged.report.notes.iter().any(|note| note.contains("f16")), "{:?}", ragged.report.notes);
+    assert!(
+        ragged.report.notes.iter().any(|note| note.contains("f16")),
+        "{:?}",
+        ragged.report.notes
+    );
 }
 
 #[test]
@@ -199,15 +280,27 @@ fn the_towers_mlp_is_padded_with_zeros_where_quantised() {
 fn settings_arrive() {
     let tied = Converted::from(&model_folder("tied"), &ConvertOptions::new(DType::F32)).report;
     let config = &tied.config;
-    assert_eq!(config.vision.layers, 2, "vision_feature_layer -2 of three layers");
-    assert_eq!((config.vision.image_size, config.vision.patch_size), (24, 7));
+    assert_eq!(
+        config.vision.layers, 2,
+        "vision_feature_layer -2 of three layers"
+    );
+    assert_eq!(
+        (config.vision.image_size, config.vision.patch_size),
+        (24, 7)
+    );
     assert_eq!((config.vision.hidden, config.vision.heads), (48, 2));
     assert_eq!(config.vision.activation, Activation::GeluTanh);
-    assert_eq!((config.vision.image_mean, config.vision.image_std), ([0.5; 3], [0.5; 3]));
+    assert_eq!(
+        (config.vision.image_mean, config.vision.image_std),
+        ([0.5; 3], [0.5; 3])
+    );
     assert_eq!(config.projector.activation, Activation::Gelu);
     assert_eq!((config.language.hidden, config.language.head_dim), (64, 16));
     assert_eq!((config.language.heads, config.language.kv_heads), (4, 2));
-    assert_eq!((config.language.rope_theta, config.language.tied_head), (1e6, true));
+    assert_eq!(
+        (config.language.rope_theta, config.language.tied_head),
+        (1e6, true)
+    );
     assert_eq!(config.anyres.max_patches, 9);
     assert_eq!(config.anyres.rounding, Rounding::HuggingFace);
     // transformers lists (height, width), the first row of the grid first.
@@ -238,7 +331,10 @@ fn settings_arrive() {
     assert_eq!(told.report.config.anyres.rounding, Rounding::Original);
     assert_eq!(told.report.config.name, "another");
     assert_eq!(told.gguf.string("general.license").unwrap(), "apache-2.0");
-    assert_eq!(told.gguf.string("llavaguard.prompt_template").unwrap(), "v1.1");
+    assert_eq!(
+        told.gguf.string("llavaguard.prompt_template").unwrap(),
+        "v1.1"
+    );
 }
 
 /// Renames from what transformers 5 saves to another convention.
@@ -266,7 +362,10 @@ fn renamed(dialect: Dialect, name: &str) -> String {
     if newer {
         return match name {
             "language_model.lm_head.weight" => "lm_head.weight".to_owned(),
-            _ => new("model.", name.replace("language_model.model.", "language_model.")),
+            _ => new(
+                "model.",
+                name.replace("language_model.model.", "language_model."),
+            ),
         };
     }
     name.to_owned()
@@ -302,7 +401,10 @@ fn original_config(config: &Value) -> (Value, Value) {
 fn every_naming_gives_the_same_bytes() {
     for name in ["tied", "untied"] {
         let saved = Folder::read(name);
-        let options = ConvertOptions { name: Some("same".into()), ..ConvertOptions::new(DType::Q8_0) };
+        let options = ConvertOptions {
+            name: Some("same".into()),
+            ..ConvertOptions::new(DType::Q8_0)
+        };
         let reference = Converted::from(saved.write().path(), &options);
         assert_eq!(reference.report.dialect, Dialect::Transformers5Saved);
         for dialect in [
@@ -321,7 +423,9 @@ fn every_naming_gives_the_same_bytes() {
                 }
                 let (config, tower) = original_config(&folder.config());
                 folder.set_config(&config);
-                folder.files.insert("tower.json".into(), tower.to_string().into_bytes());
+                folder
+                    .files
+                    .insert("tower.json".into(), tower.to_string().into_bytes());
             }
             let written = folder.write();
             if dialect == Dialect::Original {
@@ -330,7 +434,11 @@ fn every_naming_gives_the_same_bytes() {
             let other = Converted::from(written.path(), &options);
             assert_eq!(other.report.dialect, dialect);
             assert_eq!(other.content(), reference.content(), "{name} {dialect:?}");
-            assert_eq!(other.gguf.tensors(), reference.gguf.tensors(), "{name} {dialect:?}");
+            assert_eq!(
+                other.gguf.tensors(),
+                reference.gguf.tensors(),
+                "{name} {dialect:?}"
+            );
             let mut config = other.report.config.clone();
             if dialect == Dialect::Original {
                 assert_eq!(config.anyres.rounding, Rounding::Original);
@@ -344,8 +452,13 @@ fn every_naming_gives_the_same_bytes() {
 #[test]
 fn older_configurations_mean_the_same() {
     let saved = Folder::read("untied");
-    let options = ConvertOptions { name: Some("same".into()), ..ConvertOptions::new(DType::F32) };
-    let reference = Converted::from(saved.write().path(), &options).report.config;
+    let options = ConvertOptions {
+        name: Some("same".into()),
+        ..ConvertOptions::new(DType::F32)
+    };
+    let reference = Converted::from(saved.write().path(), &options)
+        .report
+        .config;
     let mut older = saved.clone();
     // transformers 4: rope_theta beside the rest, the tower's defaults left out.
     older.set("/text_config/rope_parameters", None);
@@ -356,8 +469,16 @@ fn older_configurations_mean_the_same() {
     older.set("/vision_feature_select_strategy", None);
     older.set("/projector_hidden_act", None);
     older.set("/image_token_index", None);
-    older.set("/image_token_id", Some(saved.config()["image_token_index"].clone()));
-    assert_eq!(Converted::from(older.write().path(), &options).report.config, reference);
+    older.set(
+        "/image_token_id",
+        Some(saved.config()["image_token_index"].clone()),
+    );
+    assert_eq!(
+        Converted::from(older.write().path(), &options)
+            .report
+            .config,
+        reference
+    );
 
     // No number for the image token: the tokeniser names it.
     older.set("/image_token_id", None);
@@ -365,14 +486,27 @@ fn older_configurations_mean_the_same() {
     let preprocessor: Value =
         serde_json::from_slice(&older.files.remove("preprocessor_config.json").unwrap()).unwrap();
     let processor = json!({ "image_processor": preprocessor, "processor_class": "x" });
-    older.files.insert("processor_config.json".into(), processor.to_string().into_bytes());
-    assert_eq!(Converted::from(older.write().path(), &options).report.config, reference);
+    older.files.insert(
+        "processor_config.json".into(),
+        processor.to_string().into_bytes(),
+    );
+    assert_eq!(
+        Converted::from(older.write().path(), &options)
+            .report
+            .config,
+        reference
+    );
 
     // What the preprocessor says is taken.
     let mut tinted = processor;
     tinted["image_processor"]["image_mean"] = json!([0.25, 0.5, 0.75]);
-    older.files.insert("processor_config.json".into(), tinted.to_string().into_bytes());
-    let tinted = Converted::from(older.write().path(), &options).report.config;
+    older.files.insert(
+        "processor_config.json".into(),
+        tinted.to_string().into_bytes(),
+    );
+    let tinted = Converted::from(older.write().path(), &options)
+        .report
+        .config;
     assert_eq!(tinted.vision.image_mean, [0.25, 0.5, 0.75]);
 }
 
@@ -384,15 +518,28 @@ fn the_chat_template_is_found_wherever_it_is() {
     ] });
     for (file, content) in [
         ("chat_template.jinja", template.to_owned()),
-        ("chat_template.json", json!({ "chat_template": template }).to_string()),
-        ("tokenizer_config.json", json!({ "chat_template": template }).to_string()),
+        (
+            "chat_template.json",
+            json!({ "chat_template": template }).to_string(),
+        ),
+        (
+            "tokenizer_config.json",
+            json!({ "chat_template": template }).to_string(),
+        ),
         ("tokenizer_config.json", named.to_string()),
     ] {
         let mut folder = Folder::read("blocks");
         folder.files.insert(file.into(), content.into_bytes());
         let converted = Converted::from(folder.write().path(), &ConvertOptions::new(DType::F16));
-        assert_eq!(converted.report.config.chat.template.as_deref(), Some(template), "{file}");
-        assert_eq!(converted.gguf.string("tokenizer.chat_template").unwrap(), template);
+        assert_eq!(
+            converted.report.config.chat.template.as_deref(),
+            Some(template),
+            "{file}"
+        );
+        assert_eq!(
+            converted.gguf.string("tokenizer.chat_template").unwrap(),
+            template
+        );
     }
 }
 
@@ -419,7 +566,11 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
     let name = "language_model.model.layers.1.mlp.up_proj.weight";
     *folder.tensor(name) = Tensor::f32(&[64, 48], &vec![0.5; 64 * 48]);
     match refused(&folder) {
-        ConvertError::WrongShape { tensor, expected, found } => {
+        ConvertError::WrongShape {
+            tensor,
+            expected,
+            found,
+        } => {
             assert_eq!(tensor, name);
             assert_eq!((expected, found), (vec![48, 64], vec![64, 48]));
         }
@@ -432,7 +583,10 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
     let mut folder = Folder::read("tied");
     folder.set("/vision_config/image_size", Some(json!(31)));
     let error = refused(&folder).to_string();
-    assert!(error.contains("size.height"), "the preprocessor still says 24: {error}");
+    assert!(
+        error.contains("size.height"),
+        "the preprocessor still says 24: {error}"
+    );
 }
 
 #[test]
@@ -445,7 +599,9 @@ fn tensors_of_unknown_purpose_are_refused() {
         "lora_A.weight",
     ] {
         let mut folder = Folder::read("tied");
-        folder.tensors.insert(name.into(), Tensor::f32(&[2, 2], &[1.0; 4]));
+        folder
+            .tensors
+            .insert(name.into(), Tensor::f32(&[2, 2], &[1.0; 4]));
         match refused(&folder) {
             ConvertError::Unexplained { tensors } => assert_eq!(tensors, [name]),
             other => panic!("{name}: {other}"),
@@ -454,12 +610,20 @@ fn tensors_of_unknown_purpose_are_refused() {
     // Left out with a reason: a tied head that is stored all the same, rotary frequencies.
     let mut folder = Folder::read("tied");
     let head = folder.tensors["language_model.model.embed_tokens.weight"].clone();
-    folder.tensors.insert("language_model.lm_head.weight".into(), head);
+    folder
+        .tensors
+        .insert("language_model.lm_head.weight".into(), head);
     let name = "language_model.model.layers.0.self_attn.rotary_emb.inv_freq";
-    folder.tensors.insert(name.into(), Tensor::f32(&[8], &[1.0; 8]));
+    folder
+        .tensors
+        .insert(name.into(), Tensor::f32(&[8], &[1.0; 8]));
     let report = Converted::from(folder.write().path(), &ConvertOptions::new(DType::F32)).report;
     for left_out in ["language_model.lm_head.weight", name] {
-        assert!(report.skipped.iter().any(|(name, _)| name == left_out), "{:?}", report.skipped);
+        assert!(
+            report.skipped.iter().any(|(name, _)| name == left_out),
+            "{:?}",
+            report.skipped
+        );
     }
 }
 
@@ -490,7 +654,11 @@ fn values_that_cannot_be_stored_are_named() {
         }
     }
     let mut folder = Folder::read("tied");
-    *folder.tensor(name) = Tensor { dtype: Dtype::I32, shape: vec![48, 64], bytes: vec![0; 48 * 256] };
+    *folder.tensor(name) = Tensor {
+        dtype: Dtype::I32,
+        shape: vec![48, 64],
+        bytes: vec![0; 48 * 256],
+    };
     assert_eq!(refused(&folder).code(), "checkpoint.unsupported_format");
 }
 
@@ -498,31 +666,98 @@ fn values_that_cannot_be_stored_are_named() {
 fn settings_the_engine_does_not_run_are_refused() {
     for (pointer, value, word) in [
         ("/model_type", json!("llava"), "model_type"),
-        ("/vision_feature_select_strategy", json!("default"), "vision_feature_select_strategy"),
-        ("/vision_feature_layer", json!([-2, -1]), "vision_feature_layer"),
+        (
+            "/vision_feature_select_strategy",
+            json!("default"),
+            "vision_feature_select_strategy",
+        ),
+        (
+            "/vision_feature_layer",
+            json!([-2, -1]),
+            "vision_feature_layer",
+        ),
         ("/vision_feature_layer", json!(-4), "vision_feature_layer"),
         ("/vision_aspect_ratio", json!("pad"), "vision_aspect_ratio"),
-        ("/projector_hidden_act", json!("relu"), "projector_hidden_act"),
+        (
+            "/projector_hidden_act",
+            json!("relu"),
+            "projector_hidden_act",
+        ),
         ("/image_token_index", json!(448), "image_token_index"),
-        ("/image_grid_pinpoints", json!([[25, 24]]), "image_grid_pinpoints"),
+        (
+            "/image_grid_pinpoints",
+            json!([[25, 24]]),
+            "image_grid_pinpoints",
+        ),
         ("/image_grid_pinpoints", json!([]), "image_grid_pinpoints"),
-        ("/vision_config/model_type", json!("clip_vision_model"), "vision_config.model_type"),
-        ("/vision_config/num_attention_heads", json!(5), "vision_config.num_attention_heads"),
-        ("/vision_config/hidden_size", json!(0), "vision_config.hidden_size"),
-        ("/vision_config/num_hidden_layers", json!(1_000_000_000), "num_hidden_layers"),
-        ("/text_config/model_type", json!("llama"), "text_config.model_type"),
-        ("/text_config/num_key_value_heads", json!(3), "text_config.num_key_value_heads"),
-        ("/text_config/use_sliding_window", json!(true), "text_config.use_sliding_window"),
-        ("/text_config/rope_parameters/rope_type", json!("yarn"), "rope_parameters.rope_type"),
-        ("/text_config/vocab_size", json!(-3), "text_config.vocab_size"),
-        ("/text_config/vocab_size", json!("many"), "text_config.vocab_size"),
-        ("/text_config/rms_norm_eps", json!(0), "text_config.rms_norm_eps"),
+        (
+            "/vision_config/model_type",
+            json!("clip_vision_model"),
+            "vision_config.model_type",
+        ),
+        (
+            "/vision_config/num_attention_heads",
+            json!(5),
+            "vision_config.num_attention_heads",
+        ),
+        (
+            "/vision_config/hidden_size",
+            json!(0),
+            "vision_config.hidden_size",
+        ),
+        (
+            "/vision_config/num_hidden_layers",
+            json!(1_000_000_000),
+            "num_hidden_layers",
+        ),
+        (
+            "/text_config/model_type",
+            json!("llama"),
+            "text_config.model_type",
+        ),
+        (
+            "/text_config/num_key_value_heads",
+            json!(3),
+            "text_config.num_key_value_heads",
+        ),
+        (
+            "/text_config/use_sliding_window",
+            json!(true),
+            "text_config.use_sliding_window",
+        ),
+        (
+            "/text_config/rope_parameters/rope_type",
+            json!("yarn"),
+            "rope_parameters.rope_type",
+        ),
+        (
+            "/text_config/vocab_size",
+            json!(-3),
+            "text_config.vocab_size",
+        ),
+        (
+            "/text_config/vocab_size",
+            json!("many"),
+            "text_config.vocab_size",
+        ),
+        (
+            "/text_config/rms_norm_eps",
+            json!(0),
+            "text_config.rms_norm_eps",
+        ),
     ] {
         let mut folder = Folder::read("tied");
         folder.set(pointer, Some(value.clone()));
         let error = refused(&folder);
-        assert_eq!(error.code(), "checkpoint.bad_config", "{pointer} {value}: {error}");
-        assert!(error.to_string().contains(word), "{pointer} {value}: {error}");
+        assert_eq!(
+            error.code(),
+            "checkpoint.bad_config",
+            "{pointer} {value}: {error}"
+        );
+        assert!(
+            error.to_string().contains(word),
+            "{pointer} {value}: {error}"
+        );
     }
 }
 
@@ -533,37 +768,79 @@ fn incomplete_and_damaged_folders_are_refused() {
         change(folder.path());
         let target = tempfile::tempdir().unwrap();
         let out = target.path().join("out.gguf");
-        run(folder.path(), &out, &ConvertOptions::new(DType::F32)).unwrap_err().code()
+        run(folder.path(), &out, &ConvertOptions::new(DType::F32))
+            .unwrap_err()
+            .code()
     };
-    let remove = |name: &'static str| {
-        move |folder: &Path| std::fs::remove_file(folder.join(name)).unwrap()
-    };
+    let remove =
+        |name: &'static str| move |folder: &Path| std::fs::remove_file(folder.join(name)).unwrap();
     let put = |name: &'static str, content: Vec<u8>| {
         move |folder: &Path| std::fs::write(folder.join(name), &content).unwrap()
     };
     assert_eq!(code(&remove("config.json")), "checkpoint.unreadable");
     assert_eq!(code(&remove("tokenizer.json")), "checkpoint.unreadable");
     assert_eq!(code(&remove("model.safetensors")), "checkpoint.no_weights");
-    assert_eq!(code(&put("config.json", b"{".to_vec())), "checkpoint.damaged");
-    assert_eq!(code(&put("config.json", b"[".repeat(100_000))), "checkpoint.damaged");
-    assert_eq!(code(&put("config.json", b"[]".to_vec())), "checkpoint.wrong_shape");
-    assert_eq!(code(&put("tokenizer.json", b"{}".to_vec())), "checkpoint.bad_tokenizer");
+    assert_eq!(
+        code(&put("config.json", b"{".to_vec())),
+        "checkpoint.damaged"
+    );
+    assert_eq!(
+        code(&put("config.json", b"[".repeat(100_000))),
+        "checkpoint.damaged"
+    );
+    assert_eq!(
+        code(&put("config.json", b"[]".to_vec())),
+        "checkpoint.damaged"
+    );
+    assert_eq!(
+        code(&put("tokenizer.json", b"{}".to_vec())),
+        "checkpoint.bad_tokenizer"
+    );
     let header_of = |size: u64| [&size.to_le_bytes()[..], &[b' '; 64]].concat();
-    assert_eq!(code(&put("model.safetensors", vec![])), "checkpoint.truncated");
-    assert_eq!(code(&put("model.safetensors", header_of(64))), "checkpoint.damaged");
-    assert_eq!(code(&put("model.safetensors", header_of(65))), "checkpoint.truncated");
-    assert_eq!(code(&put("model.safetensors", header_of(u64::MAX))), "checkpoint.damaged");
-    let index = |shard: &str| json!({ "weight_map": { "x": shard } }).to_string().into_bytes();
+    assert_eq!(
+        code(&put("model.safetensors", vec![])),
+        "checkpoint.truncated"
+    );
+    assert_eq!(
+        code(&put("model.safetensors", header_of(64))),
+        "checkpoint.damaged"
+    );
+    assert_eq!(
+        code(&put("model.safetensors", header_of(65))),
+        "checkpoint.truncated"
+    );
+    assert_eq!(
+        code(&put("model.safetensors", header_of(u64::MAX))),
+        "checkpoint.damaged"
+    );
+    let index = |shard: &str| {
+        json!({ "weight_map": { "x": shard } })
+            .to_string()
+            .into_bytes()
+    };
     let name = "model.safetensors.index.json";
-    assert_eq!(code(&put(name, index("../tied/model.safetensors"))), "checkpoint.damaged");
+    assert_eq!(
+        code(&put(name, index("../tied/model.safetensors"))),
+        "checkpoint.damaged"
+    );
     assert_eq!(code(&put(name, index("/etc/passwd"))), "checkpoint.damaged");
-    assert_eq!(code(&put(name, index("not-there.safetensors"))), "checkpoint.unreadable");
-    assert_eq!(code(&put(name, index("model.safetensors"))), "checkpoint.damaged");
+    assert_eq!(
+        code(&put(name, index("not-there.safetensors"))),
+        "checkpoint.unreadable"
+    );
+    assert_eq!(
+        code(&put(name, index("model.safetensors"))),
+        "checkpoint.damaged"
+    );
     assert_eq!(code(&put(name, b"{}".to_vec())), "checkpoint.damaged");
     assert_eq!(
-        run(Path::new("nowhere"), Path::new("x.gguf"), &ConvertOptions::new(DType::F32))
-            .unwrap_err()
-            .code(),
+        run(
+            Path::new("nowhere"),
+            Path::new("x.gguf"),
+            &ConvertOptions::new(DType::F32)
+        )
+        .unwrap_err()
+        .code(),
         "checkpoint.unreadable"
     );
 }
@@ -577,10 +854,17 @@ fn a_truncated_or_altered_weights_file_never_panics() {
     let out = target.path().join("out.gguf");
     let options = ConvertOptions::new(DType::F32);
     let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    for cut in (0..header + 64).step_by(173).chain([whole.len() / 2, whole.len() - 1]) {
+    for cut in (0..header + 64)
+        .step_by(173)
+        .chain([whole.len() / 2, whole.len() - 1])
+    {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let error = run(folder.path(), &out, &options).unwrap_err();
-        assert_eq!(error.code(), "checkpoint.truncated", "cut at {cut}: {error}");
+        assert_eq!(
+            error.code(),
+            "checkpoint.truncated",
+            "cut at {cut}: {error}"
+        );
     }
     for at in (0..header).step_by(61) {
         let mut altered = whole.clone();
@@ -609,8 +893,16 @@ fn a_stopped_conversion_leaves_nothing_and_harms_nothing() {
                 assert_eq!(progress.done, seen);
                 assert!(progress.done_bytes <= progress.total_bytes);
                 let files: Vec<_> = std::fs::read_dir(target.path()).unwrap().collect();
-                assert_eq!(files.len(), 1 + usize::from(earlier.is_some()), "the part file");
-                if seen == 20 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                assert_eq!(
+                    files.len(),
+                    1 + usize::from(earlier.is_some()),
+                    "the part file"
+                );
+                if seen == 20 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             },
         );
         assert!(matches!(result, Err(ConvertError::Cancelled)));
@@ -622,7 +914,12 @@ fn a_stopped_conversion_leaves_nothing_and_harms_nothing() {
         }
     }
     let nowhere = target.path().join("no/such/folder/out.gguf");
-    let error = run(&model_folder("tied"), &nowhere, &ConvertOptions::new(DType::F32)).unwrap_err();
+    let error = run(
+        &model_folder("tied"),
+        &nowhere,
+        &ConvertOptions::new(DType::F32),
+    )
+    .unwrap_err();
     assert_eq!(error.code(), "output.not_writable");
 }
 
@@ -630,7 +927,12 @@ fn a_stopped_conversion_leaves_nothing_and_harms_nothing() {
 fn half_a_model_file_is_truncated() {
     let target = tempfile::tempdir().unwrap();
     let out = target.path().join("out.gguf");
-    run(&model_folder("blocks"), &out, &ConvertOptions::new(DType::Q8_0)).unwrap();
+    run(
+        &model_folder("blocks"),
+        &out,
+        &ConvertOptions::new(DType::Q8_0),
+    )
+    .unwrap();
     let whole = std::fs::read(&out).unwrap();
     for cut in [whole.len() / 2, whole.len() * 9 / 10, 5000, 100] {
         let error = Gguf::open(&mut &whole[..cut]).unwrap_err();
@@ -640,7 +942,9 @@ fn half_a_model_file_is_truncated() {
     let mut spoilt = whole.clone();
     *spoilt.last_mut().unwrap() ^= 1;
     let gguf = Gguf::open(&mut spoilt.as_slice()).unwrap();
-    let error = gguf.verify(&mut spoilt.as_slice(), &mut |_, _| {}).unwrap_err();
+    let error = gguf
+        .verify(&mut spoilt.as_slice(), &mut |_, _| {})
+        .unwrap_err();
     assert_eq!(error.code(), "model.checksum");
 }
 
@@ -649,7 +953,15 @@ fn the_same_checkpoint_gives_the_same_file() {
     let target = tempfile::tempdir().unwrap();
     let (first, second) = (target.path().join("a.gguf"), target.path().join("b.gguf"));
     for out in [&first, &second] {
-        run(&model_folder("untied"), out, &ConvertOptions::new(DType::Q4_0)).unwrap();
+        run(
+            &model_folder("untied"),
+            out,
+            &ConvertOptions::new(DType::Q4_0),
+        )
+        .unwrap();
     }
-    assert_eq!(std::fs::read(first).unwrap(), std::fs::read(second).unwrap());
+    assert_eq!(
+        std::fs::read(first).unwrap(),
+        std::fs::read(second).unwrap()
+    );
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
@@ -15,12 +16,12 @@ use super::error::ConvertError;
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Bytes read from a file at once.
-const BUFFER_BYTES: usize = 4 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// Where a tensor's bytes lie.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    file: usize,
+    file: Rc<PathBuf>,
     offset: u64,
     dtype: Dtype,
     /// Its shape.
@@ -29,7 +30,6 @@ pub struct Stored {
 
 /// All tensors of a checkpoint.
 pub struct Checkpoint {
-    files: Vec<(PathBuf, BufReader<File>)>,
     tensors: BTreeMap<String, Stored>,
 }
 
@@ -37,7 +37,6 @@ impl Checkpoint {
     /// Opens `model.safetensors`, or the shards `model.safetensors.index.json` names.
     pub fn open(folder: &Path) -> Result<Checkpoint, ConvertError> {
         let mut checkpoint = Checkpoint {
-            files: Vec::new(),
             tensors: BTreeMap::new(),
         };
         let index = folder.join("model.safetensors.index.json");
@@ -78,9 +77,9 @@ impl Checkpoint {
         self.tensors.get(name)
     }
 
-    /// A reader of the tensor's rows of `cols` values each.
-    pub fn rows(&mut self, name: &str, stored: &Stored) -> Result<Rows<'_>, ConvertError> {
-        let decode = match stored.dtype {
+    /// A reader of the tensor's values from its first one on.
+    pub fn rows(&self, name: &str, stored: &Stored) -> Result<Rows, ConvertError> {
+        let number = match stored.dtype {
             Dtype::F32 => Number::F32,
             Dtype::F16 => Number::F16,
             Dtype::BF16 => Number::Bf16,
@@ -92,23 +91,23 @@ impl Checkpoint {
                 });
             }
         };
-        let Some((path, file)) = self.files.get_mut(stored.file) else {
-            return Err(ConvertError::MissingTensor {
-                tensor: name.into(),
-                slot: String::new(),
-            });
-        };
-        file.seek(SeekFrom::Start(stored.offset))
-            .map_err(|error| ConvertError::Read {
-                path: path.clone(),
+        let path = stored.file.clone();
+        let opened = File::open(path.as_path()).and_then(|mut file| {
+            file.seek(SeekFrom::Start(stored.offset))?;
+            Ok(BufReader::with_capacity(BUFFER_BYTES, file))
+        });
+        match opened {
+            Ok(file) => Ok(Rows {
+                path,
+                file,
+                number,
+                bytes: Vec::new(),
+            }),
+            Err(error) => Err(ConvertError::Read {
+                path: path.to_path_buf(),
                 error,
-            })?;
-        Ok(Rows {
-            path,
-            file,
-            number: decode,
-            bytes: Vec::new(),
-        })
+            }),
+        }
     }
 
     fn add(&mut self, path: PathBuf) -> Result<(), ConvertError> {
@@ -119,7 +118,7 @@ impl Checkpoint {
         let mut file = File::open(&path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
         let (header, data_start) = read_header(&mut file, len, &path)?;
-        let index = self.files.len();
+        let shared = Rc::new(path.clone());
         for (name, info) in header.tensors() {
             let damaged = |detail: String| {
                 let path = path.clone();
@@ -152,7 +151,7 @@ impl Checkpoint {
                 });
             }
             let stored = Stored {
-                file: index,
+                file: Rc::clone(&shared),
                 offset: data_start + start,
                 dtype: info.dtype,
                 shape: info.shape.clone(),
@@ -161,8 +160,6 @@ impl Checkpoint {
                 return Err(damaged("is in another shard as well".into()));
             }
         }
-        self.files
-            .push((path, BufReader::with_capacity(BUFFER_BYTES, file)));
         Ok(())
     }
 }
@@ -269,14 +266,14 @@ enum Number {
 }
 
 /// Reads a tensor row after row, as f32.
-pub struct Rows<'a> {
-    path: &'a Path,
-    file: &'a mut BufReader<File>,
+pub struct Rows {
+    path: Rc<PathBuf>,
+    file: BufReader<File>,
     number: Number,
     bytes: Vec<u8>,
 }
 
-impl Rows<'_> {
+impl Rows {
     /// The next `values.len()` values.
     pub fn next(&mut self, values: &mut [f32]) -> Result<(), ConvertError> {
         let width = if matches!(self.number, Number::F32) {
@@ -288,7 +285,7 @@ impl Rows<'_> {
         self.file
             .read_exact(&mut self.bytes)
             .map_err(|error: io::Error| ConvertError::Read {
-                path: self.path.to_owned(),
+                path: self.path.to_path_buf(),
                 error,
             })?;
         match self.number {

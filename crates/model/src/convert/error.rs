@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use llavaguard_backend::quant::QuantError;
 
-use crate::emit::RowError;
 use crate::gguf::WriteError;
 
 /// Why a checkpoint could not be converted.
@@ -107,7 +106,7 @@ pub enum ConvertError {
     /// A value that cannot be stored.
     #[error("tensor {tensor}, row {row}: {error}")]
     Value {
-        /// The tensor's name in the checkpoint.
+        /// The tensor's name: the checkpoint's where it comes from one.
         tensor: String,
         /// Its row.
         row: usize,
@@ -126,7 +125,7 @@ pub enum ConvertError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The caller stopped it.
-    #[error("the conversion was stopped; nothing was written")]
+    #[error("stopped before the end; nothing was written")]
     Cancelled,
 }
 
@@ -147,18 +146,7 @@ impl ConvertError {
             ConvertError::Value { .. } => "checkpoint.bad_value",
             ConvertError::Tokenizer { .. } => "checkpoint.bad_tokenizer",
             ConvertError::Write(error) => error.code(),
-            ConvertError::Cancelled => "convert.cancelled",
-        }
-    }
-}
-
-impl From<RowError> for ConvertError {
-    fn from(RowError { row, error }: RowError) -> Self {
-        // The caller, who knows it, fills in the tensor's name.
-        ConvertError::Value {
-            tensor: String::new(),
-            row,
-            error,
+            ConvertError::Cancelled => "engine.cancelled",
         }
     }
 }

@@ -12,8 +12,7 @@ use super::dialect::Dialect;
 use super::error::ConvertError;
 use super::json::Node;
 use crate::config::{
-    Activation, AnyresSettings, LanguageConfig, ModelConfig, ProjectorConfig, Rounding,
-    VisionConfig,
+    Activation, AnyresSettings, LanguageConfig, ProjectorConfig, Rounding, VisionConfig,
 };
 use crate::config_gguf::{MAX_LAYERS, MAX_PINPOINTS, MAX_RESOLUTION, MAX_SIZE};
 

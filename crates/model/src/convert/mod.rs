@@ -21,17 +21,17 @@ use std::path::{Path, PathBuf};
 use llavaguard_backend::DType;
 use serde_json::Value;
 
+pub(crate) use crate::config::{ChatSettings, ModelConfig, Rounding, VisionConfig, Wrapping};
+use crate::config_gguf::{KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
+use crate::emit;
+pub use crate::emit::Progress;
+use crate::gguf::Metadata;
+use crate::layout::{Quantisation, Slot, slots};
+use checkpoint::Checkpoint;
 pub use dialect::Dialect;
 pub use error::ConvertError;
 pub use hf_config::{HfConfig, JsonFile};
-
-use crate::config::{ChatSettings, ModelConfig, Rounding, VisionConfig, Wrapping};
-use crate::config_gguf::{KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
-use crate::emit;
-use crate::gguf::{Metadata, TensorSpec, Writer};
-use crate::layout::{Quantisation, Slot, slots};
-use checkpoint::Checkpoint;
-use text::TokenizerFile;
+pub(crate) use text::TokenizerFile;
 
 /// Longest configuration file taken, in bytes.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -80,21 +80,6 @@ impl ConvertOptions {
     }
 }
 
-/// How far a conversion is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
-    /// The tensor that was written last.
-    pub tensor: &'a str,
-    /// Tensors written.
-    pub done: usize,
-    /// Tensors in all.
-    pub total: usize,
-    /// Bytes of tensor data written.
-    pub done_bytes: u64,
-    /// Bytes of tensor data in all.
-    pub total_bytes: u64,
-}
-
 /// What a conversion did.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -122,7 +107,7 @@ pub fn convert(
     options: &ConvertOptions,
     progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Report, ConvertError> {
-    let mut checkpoint = Checkpoint::open(folder)?;
+    let checkpoint = Checkpoint::open(folder)?;
     let dialect = Dialect::detect(checkpoint.names()).ok_or_else(|| {
         let example = checkpoint
             .names()
@@ -147,37 +132,17 @@ pub fn convert(
     metadata.set(KEY_PROMPT_TEMPLATE, options.prompt_template.as_str());
     metadata.set(KEY_TOKENIZER, tokenizer.json);
 
-    let specs: Vec<TensorSpec> = work
-        .slots
-        .iter()
-        .map(|slot| emit::spec(slot, &quants))
-        .collect();
-    note_formats(&specs, &work.slots, &config, mlp_width, &mut notes);
-    let total_bytes = specs.iter().filter_map(TensorSpec::bytes).sum();
-    let mut writer = Writer::create(out, &metadata, &specs)?;
-    let mut done_bytes = 0;
-    for (index, (slot, spec)) in work.slots.iter().zip(&specs).enumerate() {
-        let name = dialect.name(&slot.source);
-        write_one(&mut checkpoint, &mut writer, slot, spec.dtype, &name)?;
-        done_bytes += spec.bytes().unwrap_or(0);
-        let step = Progress {
-            tensor: &slot.name,
-            done: index + 1,
-            total: specs.len(),
-            done_bytes,
-            total_bytes,
-        };
-        if progress(step).is_break() {
-            return Err(ConvertError::Cancelled);
-        }
-    }
-    writer.finish()?;
-    let (tensors, skipped) = (specs.len(), work.skipped);
+    note_formats(&work.slots, &quants, &config, mlp_width, &mut notes);
+    let bytes = emit::write_model(out, &metadata, &work.slots, &quants, progress, |_, slot| {
+        rows_of(&checkpoint, dialect, slot)
+    })
+    .map_err(|error| in_checkpoints_words(error, dialect, &work.slots))?;
+    let (tensors, skipped) = (work.slots.len(), work.skipped);
     Ok(Report {
         dialect,
         config,
         tensors,
-        bytes: total_bytes,
+        bytes,
         skipped,
         notes,
     })
@@ -233,28 +198,33 @@ fn plan(
     }
 }
 
-fn write_one(
-    checkpoint: &mut Checkpoint,
-    writer: &mut Writer,
+/// What gives the rows of the tensor a slot comes from.
+fn rows_of(
+    checkpoint: &Checkpoint,
+    dialect: Dialect,
     slot: &Slot,
-    dtype: DType,
-    name: &str,
-) -> Result<(), ConvertError> {
-    let missing = || ConvertError::MissingTensor {
-        tensor: name.to_owned(),
-        slot: slot.name.clone(),
+) -> Result<impl FnMut(&mut [f32]) -> Result<(), ConvertError> + use<>, ConvertError> {
+    let tensor = dialect.name(&slot.source);
+    let Some(stored) = checkpoint.tensor(&tensor) else {
+        return Err(ConvertError::MissingTensor {
+            tensor,
+            slot: slot.name.clone(),
+        });
     };
-    let stored = checkpoint.tensor(name).cloned().ok_or_else(missing)?;
-    let mut rows = checkpoint.rows(name, &stored)?;
-    emit::write_tensor(writer, slot, dtype, |values| rows.next(values)).map_err(|error| match error
-    {
-        ConvertError::Value { row, error, .. } => ConvertError::Value {
-            tensor: name.to_owned(),
-            row,
-            error,
-        },
+    let mut rows = checkpoint.rows(&tensor, stored)?;
+    Ok(move |values: &mut [f32]| rows.next(values))
+}
+
+/// An error about a value names the tensor as the checkpoint does.
+fn in_checkpoints_words(error: ConvertError, dialect: Dialect, slots: &[Slot]) -> ConvertError {
+    match error {
+        ConvertError::Value { tensor, row, error } => {
+            let slot = slots.iter().find(|slot| slot.name == tensor);
+            let tensor = slot.map_or(tensor, |slot| dialect.name(&slot.source));
+            ConvertError::Value { tensor, row, error }
+        }
         other => other,
-    })
+    }
 }
 
 /// Reads `config.json`, the tower's configuration and the preprocessor's.
@@ -390,33 +360,21 @@ fn complete(
     })
 }
 
-/// Says where a format differs from the one asked for.
+/// Says where the stored form differs from the one asked for.
 fn note_formats(
-    specs: &[TensorSpec],
     slots: &[Slot],
+    quants: &Quantisation,
     config: &ModelConfig,
     mlp_width: usize,
     notes: &mut Vec<String>,
 ) {
-    use crate::layout::Kind;
     let stored = config.vision.intermediate;
     if stored != mlp_width {
         notes.push(format!(
             "the tower's MLP of width {mlp_width} was padded with zeros to {stored}"
         ));
     }
-    let fallen = specs
-        .iter()
-        .zip(slots)
-        .filter(|(spec, slot)| {
-            spec.dtype == DType::F16
-                && matches!(slot.kind, Kind::Vision | Kind::Language | Kind::Embedding)
-                && slot
-                    .shape
-                    .last()
-                    .is_some_and(|cols| !cols.is_multiple_of(32))
-        })
-        .count();
+    let fallen = slots.iter().filter(|slot| quants.falls_back(slot)).count();
     if fallen > 0 {
         notes.push(format!(
             "{fallen} matrices whose columns fill no blocks of 32 are f16"
@@ -445,10 +403,18 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ConvertError> {
     Ok(bytes)
 }
 
+/// Reads a JSON file, which must hold an object.
 fn read_json(path: &Path) -> Result<Value, ConvertError> {
-    let bytes = read_limited(path, MAX_JSON_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|error| ConvertError::Damaged {
+    let damaged = |detail: String| ConvertError::Damaged {
         path: path.to_owned(),
-        detail: format!("it is not valid JSON: {error}"),
-    })
+        detail,
+    };
+    let bytes = read_limited(path, MAX_JSON_BYTES)?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| damaged(format!("it is not valid JSON: {error}")))?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(damaged("it holds no JSON object".to_owned()))
+    }
 }

@@ -9,7 +9,7 @@ use super::{read_json, read_limited};
 use crate::Tokenizer;
 
 /// Longest `tokenizer.json` taken, in bytes (Qwen2's has 7 MB).
-const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+const MAX_TOKENIZER_BYTES: u64 = 48 << 20;
 
 /// Longest chat template taken, in bytes.
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;

@@ -6,6 +6,7 @@
 //!
 //! The file comes from anywhere, so the reader believes nothing in it: see [`reader`].
 
+mod cursor;
 mod error;
 mod metadata;
 pub mod reader;

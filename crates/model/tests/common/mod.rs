@@ -9,7 +9,9 @@ use serde_json::Value;
 
 /// Folder of a small checkpoint.
 pub fn model_folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/parity/models").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/parity/models")
+        .join(name)
 }
 
 /// A tensor in memory.
@@ -23,7 +25,11 @@ pub struct Tensor {
 impl Tensor {
     pub fn f32(shape: &[usize], values: &[f32]) -> Tensor {
         let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        Tensor { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+        Tensor {
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            bytes,
+        }
     }
 
     pub fn values(&self) -> Vec<f32> {
@@ -76,7 +82,10 @@ impl Folder {
     pub fn write(&self) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let views = self.tensors.iter().map(|(name, t)| {
-            (name.as_str(), TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap())
+            (
+                name.as_str(),
+                TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap(),
+            )
         });
         let weights = safetensors::serialize(views, None).unwrap();
         std::fs::write(folder.path().join("model.safetensors"), weights).unwrap();
@@ -93,7 +102,8 @@ impl Folder {
 
     /// Replaces the configuration.
     pub fn set_config(&mut self, config: &Value) {
-        self.files.insert("config.json".into(), config.to_string().into_bytes());
+        self.files
+            .insert("config.json".into(), config.to_string().into_bytes());
     }
 
     /// Changes one setting; `pointer` is a JSON pointer, `None` removes it.
@@ -116,6 +126,9 @@ impl Folder {
     /// Renames every tensor.
     pub fn rename(&mut self, rename: impl Fn(&str) -> String) {
         let tensors = std::mem::take(&mut self.tensors);
-        self.tensors = tensors.into_iter().map(|(name, t)| (rename(&name), t)).collect();
+        self.tensors = tensors
+            .into_iter()
+            .map(|(name, t)| (rename(&name), t))
+            .collect();
     }
 }

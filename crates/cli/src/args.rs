@@ -1,0 +1,381 @@
+//! What can be written behind `llavaguard`.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use llavaguard_backend::DType;
+use llavaguard_guard::{DEFAULT_RATIONALE_TOKENS, MAX_RATIONALE_TOKENS};
+use llavaguard_model::synth::Preset;
+use llavaguard_policy::Detail;
+
+use crate::input;
+
+/// What the demo model is; shown in the help and above human output.
+pub const DEMO_MODEL: &str = "Without --model, the small demo model inside this program judges. It \
+is not LlavaGuard: it knows firearms, knives, smoking, alcohol, fire and ordinary things, and \
+nothing else. Use it to try things out, never to protect anybody.";
+
+const EXIT_CODES: &str = "\
+Exit codes of `assess`:
+  0  every image was judged Safe
+  3  every image was judged, at least one Unsafe
+  1  at least one image could not be judged (this wins over 3)
+  2  the command line was wrong
+  130  stopped by Ctrl-C
+Every other command gives 0 or 1, 2 and 130. An image that could not be judged is never Safe.";
+
+const EXAMPLES: &str = "\
+Examples:
+  llavaguard assess photo.jpg
+  llavaguard assess --policy museum.json --json *.jpg > results.jsonl
+  llavaguard assess --model llavaguard-0.5b-q4_0.gguf --detail low --no-rationale photo.jpg
+  curl -s https://example.org/photo.png | llavaguard assess -
+  llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf llavaguard-0.5b-q4_0.gguf --quant q4_0";
+
+/// Judges images against a written safety policy, on this machine.
+///
+/// An image and a policy go in; a rating (Safe or Unsafe), the policy's category, a rationale and
+/// the probability of Unsafe come out. Nothing leaves this machine.
+#[derive(Debug, Parser)]
+#[command(name = "llavaguard", version, after_help = after_help(), max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Reads the arguments of this process. Ends it where they ask for help or make no sense.
+pub fn parse() -> Cli {
+    let cli = Cli::parse();
+    if let Command::Assess(args) = &cli.command
+        && args
+            .images
+            .iter()
+            .filter(|path| input::is_stdin(path))
+            .count()
+            > 1
+    {
+        let message = "standard input (`-`) can be read only once";
+        Cli::command()
+            .error(ErrorKind::ArgumentConflict, message)
+            .exit();
+    }
+    cli
+}
+
+fn after_help() -> String {
+    format!("{DEMO_MODEL}\n\n{EXIT_CODES}\n\n{EXAMPLES}")
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge images
+    Assess(Assess),
+    /// Print the prompt a model reads for a policy
+    Prompt(Prompt),
+    /// Show what a model file holds
+    Inspect(Inspect),
+    /// Make a model file from a Hugging Face checkpoint folder
+    Convert(Convert),
+    /// Make a model file with random weights, for benchmarks
+    Synth(Synth),
+    /// Write every stage of one image's way through the network to a safetensors file
+    Trace(Trace),
+    /// Check policy documents
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+/// Judge images.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{DEMO_MODEL}\n\n{EXIT_CODES}"))]
+pub struct Assess {
+    /// Image files (PNG, JPEG, WebP, GIF, BMP; by content, not by name); `-` reads standard input
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub detail: DetailArgs,
+    /// Give rating, category and probabilities only, which is faster
+    #[arg(long, conflicts_with_all = ["max_tokens", "temperature"])]
+    pub no_rationale: bool,
+    /// Longest rationale, in tokens
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RATIONALE_TOKENS as u32,
+          value_parser = clap::value_parser!(u32).range(1..=MAX_RATIONALE_TOKENS as i64))]
+    pub max_tokens: u32,
+    /// Sample the rationale at this temperature instead of taking the likeliest words
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    pub temperature: Option<f32>,
+    /// Sample among the likeliest tokens that together reach this probability
+    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = top_p, requires = "temperature")]
+    pub top_p: f32,
+    /// Seed of the sampling; the same seed gives the same rationale
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "temperature")]
+    pub seed: u64,
+    /// Print one JSON object a line, one for each image, in the order given
+    ///
+    /// An image that was judged gives its assessment and its path as "image"; one that was not gives
+    /// {"image": …, "error": {"code": …, "message": …}}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print the prompt.
+#[derive(Debug, Args)]
+pub struct Prompt {
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Model file whose chat wrapping and tokeniser are used; the demo model otherwise
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Print token ids as a JSON array instead, the image as its one token
+    #[arg(long)]
+    pub ids: bool,
+    /// Turns around image and policy; by default those the model file asks for
+    #[arg(long, value_enum)]
+    pub chat: Option<PromptChat>,
+}
+
+/// Turns around image and policy, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PromptChat {
+    /// As in training: a system turn, the policy stripped of blanks at its ends
+    Training,
+    /// As Hugging Face's processor does it: no system turn
+    Huggingface,
+    /// The policy text alone, without image and turns
+    None,
+}
+
+/// Show a model file.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Model file; the demo model inside this program if left out
+    #[arg(value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// List every tensor
+    #[arg(long)]
+    pub tensors: bool,
+    /// Compare the weights with the SHA-256 in the file
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// Make a model file.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// Folder with config.json, tokenizer.json and safetensors
+    #[arg(value_name = "HF_DIR")]
+    pub checkpoint: PathBuf,
+    /// Model file to write
+    #[arg(value_name = "OUT.gguf")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub quant: QuantArgs,
+    /// Turns around image and policy the model is to be asked with
+    #[arg(long, value_enum, default_value_t = Chat::Training)]
+    pub chat: Chat,
+    /// Arithmetic of un-padding; that of the code which wrote the checkpoint otherwise
+    #[arg(long, value_enum)]
+    pub rounding: Option<Rounding>,
+    /// Version of the prompt the model was trained on
+    #[arg(long, value_name = "VERSION", default_value = "v1.2",
+          value_parser = ["v1.0", "v1.1", "v1.2"])]
+    pub prompt_template: String,
+    /// Name written into the file; the folder's otherwise
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Licence written into the file
+    #[arg(long)]
+    pub license: Option<String>,
+    /// The tower's own config.json, for checkpoints of the original code whose tower is not
+    /// google/siglip-so400m-patch14-384
+    #[arg(long, value_name = "FILE")]
+    pub vision_config: Option<PathBuf>,
+    /// Replace OUT.gguf if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Turns around image and policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Chat {
+    /// As in training: a system turn, the policy stripped of blanks at its ends
+    Training,
+    /// As Hugging Face's processor does it: no system turn
+    Huggingface,
+}
+
+/// Arithmetic of un-padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rounding {
+    /// LLaVA-NeXT's own: rounded down
+    Original,
+    /// Hugging Face's: to 7 digits, then down
+    Huggingface,
+}
+
+/// Make a random model file.
+#[derive(Debug, Args)]
+pub struct Synth {
+    /// Model file to write
+    #[arg(value_name = "OUT.gguf")]
+    pub out: PathBuf,
+    /// Whose sizes: LlavaGuard-v1.2-0.5B-OV's, LlavaGuard-v1.2-7B-OV's or the demo model's
+    #[arg(long, value_name = "SIZE", value_parser = preset())]
+    pub config: Preset,
+    #[command(flatten)]
+    pub quant: QuantArgs,
+    /// The same seed gives the same file
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// tokenizer.json to put into the file; a byte-level one is made otherwise
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Replace OUT.gguf if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Write the stages.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file holds pixel_values [tiles, 3, S, S], vision_features [tiles, patches, width], \
+projected [tiles, patches, lm width], visual_tokens [N, lm width], prompt_ids [T], logits [vocab] \
+behind the prompt, and greedy_ids [10], decoded without the answer's grammar; ids are i64, all else \
+f32.")]
+pub struct Trace {
+    /// Image file; `-` reads standard input
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub detail: DetailArgs,
+    /// File to write
+    #[arg(long, value_name = "F.safetensors")]
+    pub out: PathBuf,
+}
+
+/// Policy documents.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check documents and print their id and name
+    Check {
+        /// Policy documents (JSON)
+        #[arg(value_name = "P.json", required = true)]
+        policies: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of policy documents
+    Schema,
+}
+
+/// The model and what it runs on.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Model file (.gguf); the demo model inside this program otherwise
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Threads to use; as many as this machine runs at once otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// The policy.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// Policy document (JSON); LlavaGuard's v1.2 policy otherwise
+    #[arg(long, value_name = "P.json")]
+    pub policy: Option<PathBuf>,
+}
+
+/// The detail.
+#[derive(Debug, Args)]
+pub struct DetailArgs {
+    /// How closely to look: the whole image once (low), tiles within a budget (auto), tiles as in
+    /// training (high)
+    #[arg(long, value_name = "LEVEL", default_value = Detail::default().name(), value_parser = detail())]
+    pub detail: Detail,
+}
+
+/// Formats of the weights.
+#[derive(Debug, Args)]
+pub struct QuantArgs {
+    /// Format of the weights
+    #[arg(long, value_name = "FORMAT", value_parser = dtype())]
+    pub quant: DType,
+    /// Format of the vision tower's and the projector's weights; --quant's otherwise
+    #[arg(long, value_name = "FORMAT", value_parser = dtype())]
+    pub vision_quant: Option<DType>,
+    /// Format of the token embedding; --quant's otherwise, q8_0 for q4_0
+    #[arg(long, value_name = "FORMAT", value_parser = dtype())]
+    pub embedding_quant: Option<DType>,
+}
+
+fn detail() -> impl TypedValueParser<Value = Detail> {
+    PossibleValuesParser::new(Detail::ALL.map(Detail::name))
+        .try_map(|name| Detail::from_name(&name).ok_or("no such level"))
+}
+
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(["0.5b", "7b", "demo"]).try_map(|name| name.parse::<Preset>())
+}
+
+fn dtype() -> impl TypedValueParser<Value = DType> {
+    PossibleValuesParser::new(DType::ALL.map(DType::name)).try_map(|name| name.parse::<DType>())
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    number(text, |t| t > 0.0).ok_or_else(|| "a temperature is a number above 0".to_owned())
+}
+
+fn top_p(text: &str) -> Result<f32, String> {
+    number(text, |p| p > 0.0 && p <= 1.0)
+        .ok_or_else(|| "top-p is a number above 0 and at most 1".to_owned())
+}
+
+fn number(text: &str, allowed: impl Fn(f32) -> bool) -> Option<f32> {
+    text.parse()
+        .ok()
+        .filter(|x: &f32| x.is_finite() && allowed(*x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sampling_options_need_a_temperature() {
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        assert!(parse("llavaguard assess a.png --temperature 0.2 --top-p 0.9 --seed 3").is_ok());
+        for wrong in [
+            "llavaguard assess",
+            "llavaguard assess a.png --seed 3",
+            "llavaguard assess a.png --temperature 0",
+            "llavaguard assess a.png --temperature nan",
+            "llavaguard assess a.png --temperature 1 --top-p 1.5",
+            "llavaguard assess a.png --max-tokens 0",
+            "llavaguard assess a.png --no-rationale --max-tokens 9",
+            "llavaguard assess a.png --detail huge",
+            "llavaguard convert a b --quant q5_0",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong} was accepted");
+        }
+    }
+}

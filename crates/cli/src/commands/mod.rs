@@ -1,0 +1,9 @@
+//! One module for each command.
+
+pub mod assess;
+pub mod convert;
+pub mod inspect;
+pub mod policy;
+pub mod prompt;
+pub mod synth;
+pub mod trace;

@@ -64,7 +64,7 @@ MODELS = {
         "pinpoints": 3,
         "dtype": torch.bfloat16,
         "save": {"max_shard_size": "200KB"},
-        "images": ["thin", "square"],
+        "images": ["thin", "square", "tiny"],
         "whole_policy": ["square"],
     },
     # Widths that fill whole blocks, exact GELU in the tower, a layer counted from the front, f16.

@@ -122,9 +122,9 @@ def stages(folder, image_path, policy=None, model_and_processor=None):
         "vision_features": kept["vision_features"],
         "projected": kept["projected"],
         "visual_tokens": visual,
-        "prompt_ids": torch.tensor(ids, dtype=torch.int32),
+        "prompt_ids": torch.tensor(ids),
         "logits": logits,
-        "greedy_ids": torch.tensor(greedy, dtype=torch.int32),
+        "greedy_ids": torch.tensor(greedy),
     }
     return {name: tensor.contiguous() for name, tensor in result.items()}, margin
 

@@ -6,7 +6,7 @@ use llavaguard_model::gguf::ByteSource;
 use llavaguard_model::{EncodedImage, Grid, ModelError, Network, Packing};
 use llavaguard_policy::{
     Assessment, AssessmentVersion, CategoryProbability, ChatWrapping, Detail, DetailUsed, Policy,
-    Timings, TokenCounts,
+    Segment, Timings, TokenCounts,
 };
 use llavaguard_vision::{
     AnyresConfig, AnyresPlan, Limits, Normalization, Rgb8Image, Size, Tiles, decode, preprocess,
@@ -268,11 +268,13 @@ impl<D: Device> Engine<D> {
         &self.network
     }
 
-    pub(crate) fn tokenized(&self, policy: &Policy) -> Result<PromptTokens, Error> {
-        Ok(tokenize(
-            &self.wrapping.segments(policy),
-            &self.network.tokenizer,
-        )?)
+    /// The prompt for a policy in the wrapping the model asks for.
+    pub fn segments(&self, policy: &Policy) -> Vec<Segment> {
+        self.wrapping.segments(policy)
+    }
+
+    fn tokenized(&self, policy: &Policy) -> Result<PromptTokens, Error> {
+        Ok(tokenize(&self.segments(policy), &self.network.tokenizer)?)
     }
 
     pub(crate) fn decode(&self, image: ImageInput<'_>) -> Result<Rgb8Image, Error> {

@@ -2,10 +2,11 @@
 
 use llavaguard_backend::{Control, Device};
 use llavaguard_model::Wanted;
-use llavaguard_policy::{Detail, Policy};
+use llavaguard_policy::{Detail, Policy, Segment};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::prompt::tokenize;
 use crate::request::ImageInput;
 
 /// Tokens of the free greedy continuation in a trace.
@@ -49,6 +50,18 @@ impl<D: Device> Engine<D> {
         detail: Detail,
         control: &dyn Control,
     ) -> Result<Trace, Error> {
+        self.trace_prompt(image, &self.segments(policy), detail, control)
+            .await
+    }
+
+    /// Likewise, with a prompt of any text that has a place for one image.
+    pub async fn trace_prompt(
+        &self,
+        image: ImageInput<'_>,
+        prompt: &[Segment],
+        detail: Detail,
+        control: &dyn Control,
+    ) -> Result<Trace, Error> {
         let network = self.network();
         let (device, config) = (network.device(), network.config());
         let image = self.decode(image)?;
@@ -70,7 +83,7 @@ impl<D: Device> Engine<D> {
         }
         let visual_tokens = device.read(&encoded.visual_tokens).await?;
 
-        let prompt = self.tokenized(policy)?;
+        let prompt = tokenize(prompt, &network.tokenizer)?;
         let mut prompt_ids = prompt.before_image.clone();
         prompt_ids.push(config.chat.image_token);
         prompt_ids.extend_from_slice(&prompt.after_image);

@@ -24,7 +24,7 @@ Exit codes of `assess`:
   1  at least one image could not be judged (this wins over 3)
   2  the command line was wrong
   130  stopped by Ctrl-C
-Every other command gives 0 or 1, 2 and 130. An image that could not be judged is never Safe.";
+Every other command gives 0, 1, 2 or 130. An image that could not be judged is never Safe.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -36,6 +36,10 @@ pub fn requested() -> bool {
 /// program at once, since nobody would look at the flag.
 pub fn while_blocked<T>(wait: impl FnOnce() -> T) -> T {
     BLOCKED.store(true, Ordering::SeqCst);
+    // It may have been pressed just before.
+    if requested() {
+        process::exit(EXIT_CODE.into());
+    }
     let result = wait();
     BLOCKED.store(false, Ordering::SeqCst);
     result

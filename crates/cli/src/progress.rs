@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use llavaguard_backend::{Cancelled, Control, Stage};
 use llavaguard_guard::Watcher;
 
-use crate::interrupt;
+use crate::{interrupt, output};
 
 /// A bar on standard error where that is a terminal, and nothing anywhere else.
 pub struct Progress {
@@ -19,25 +19,29 @@ pub struct Progress {
 impl Progress {
     /// A bar that appears with the first step reported.
     pub fn new() -> Progress {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let template = "{prefix:>10} {bar:30} {percent:>3}% {elapsed} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        // Hidden until it is reset.
+        bar.finish_and_clear();
         Progress {
-            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
+            bar,
             start: Instant::now(),
         }
     }
 
     /// Says what the next steps are about, e.g. a file's name.
     pub fn about(&self, what: &str) {
-        self.bar.set_message(crate::output::printable(what));
+        self.bar.set_message(output::printable(what));
     }
 
     /// Shows that `done` of `total` steps of something are behind us.
     pub fn steps(&self, doing: &'static str, done: u64, total: u64) {
         if self.bar.prefix() != doing {
-            self.bar.reset();
-            self.bar.set_style(style(
-                "{prefix:>10} {bar:30} {percent:>3}% {elapsed} {wide_msg}",
-            ));
             self.bar.set_prefix(doing);
+            self.bar.reset();
         }
         self.bar.set_length(total);
         self.bar.set_position(done);
@@ -74,9 +78,4 @@ impl Watcher for Progress {
     fn now_ms(&self) -> f64 {
         self.start.elapsed().as_secs_f64() * 1e3
     }
-}
-
-/// A bar's looks; the plain ones where the template is not understood.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

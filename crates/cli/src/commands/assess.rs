@@ -27,7 +27,7 @@ pub fn run(args: &Assess) -> Result<ExitCode, Failure> {
         Err(failure) => return nothing_judged(args, failure),
     };
     if args.model.model.is_none() && !args.json {
-        output::note(&output::wrap(DEMO_MODEL, "", output::width()));
+        output::note(output::wrap(DEMO_MODEL, "", output::width()).trim_end());
     }
     let (mut some_unsafe, mut some_failed) = (false, false);
     for path in &args.images {

@@ -224,8 +224,7 @@ fn compare(expected: &Output, found: &Output) -> Result<Check, Failure> {
             .fold(f64::MIN_POSITIVE, |scale, v| scale.max(f64::from(v.abs())));
         for (col, (&expected, &found)) in wanted.iter().zip(got).enumerate() {
             let error = (f64::from(expected) - f64::from(found)).abs() / scale;
-            // This way round a NaN fails.
-            if !(error <= tolerance) {
+            if error.is_nan() || error > tolerance {
                 let index = row * cols + col;
                 return Err(Failure::Far {
                     case,

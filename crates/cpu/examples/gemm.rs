@@ -1,6 +1,9 @@
 //! Giga-operations a second of `linear` at the network's shapes, beside a naive loop.
 //!
 //! `cargo run --release -p llavaguard-cpu --example gemm [THREADS]`
+//!
+//! Without THREADS everything runs on the calling thread, and where Linux tells it, what counts is
+//! the time that thread was on a processor: so the figures mean something on a busy machine too.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let w: Vec<f32> = (0..n * k).map(|_| noise() / 32.0).collect();
         // The naive loop is timed on a few rows of the same operands.
         let few = m.min(16);
-        let naive = fastest(3, few * k * n, || {
+        let naive = fastest(Threads::Caller, few * k * n, || {
             std::hint::black_box(naive(&x[..few * k], &w, k));
             Ok(())
         })?;
@@ -50,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let device = CpuDevice::with(isa, threads)?;
                 let w = device.load_weight(n, k, dtype, bytes.clone())?;
                 let x = device.upload(m, k, &x)?;
-                let (best, spread) = fastest(5, m * k * n, || {
+                let (best, spread) = fastest(threads, m * k * n, || {
                     std::hint::black_box(device.linear(&x, &w, None, Epilogue::None)?);
                     Ok(())
                 })?;
@@ -67,23 +70,57 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Giga-operations a second of the fastest of `times` measurements, and how much slower the slowest
+/// What a measurement reads before and after.
+struct Clock {
+    start: Instant,
+    on_processor: Option<Duration>,
+}
+
+impl Clock {
+    fn start(threads: Threads) -> Self {
+        let alone = threads == Threads::Caller;
+        Self {
+            start: Instant::now(),
+            on_processor: alone.then(on_processor).flatten(),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        match (self.on_processor, on_processor()) {
+            (Some(start), Some(now)) => now.saturating_sub(start),
+            _ => self.start.elapsed(),
+        }
+    }
+}
+
+/// How long this thread has been on a processor.
+fn on_processor() -> Option<Duration> {
+    let fields = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    fields
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
+        .map(Duration::from_nanos)
+}
+
+/// Giga-operations a second of the fastest of some measurements, and how much slower the slowest
 /// was in per cent.
 fn fastest(
-    times: usize,
+    threads: Threads,
     multiply_adds: usize,
     mut work: impl FnMut() -> Result<(), DeviceError>,
 ) -> Result<(f64, f64), DeviceError> {
     work()?;
     let (mut shortest, mut longest) = (Duration::MAX, Duration::ZERO);
-    for _ in 0..times {
-        let start = Instant::now();
+    for _ in 0..5 {
+        let clock = Clock::start(threads);
         let mut rounds = 0;
-        while rounds == 0 || start.elapsed() < Duration::from_millis(50) {
+        while rounds == 0 || clock.elapsed() < Duration::from_millis(60) {
             work()?;
             rounds += 1;
         }
-        let taken = start.elapsed() / rounds;
+        let taken = clock.elapsed() / rounds;
         shortest = shortest.min(taken);
         longest = longest.max(taken);
     }

@@ -12,7 +12,8 @@ use llavaguard_backend::{AttentionShape, CacheShape, DeviceError};
 
 use crate::math;
 use crate::matrix::{Matrix, Rect, zeros};
-use crate::simd::{Dispatch, Kernel, Registers, Simd};
+use crate::product::{Left, Product, Right, multiply};
+use crate::simd::{Dispatch, Kernel, Simd};
 
 /// Positions of a tile.
 pub(crate) const TILE: usize = 64;
@@ -287,125 +288,4 @@ fn highest(values: &[f32], start: f32) -> f32 {
         highest = if lane > highest { lane } else { highest };
     }
     highest
-}
-
-/// Rows to multiply: `len` numbers each, `stride` apart.
-#[derive(Clone, Copy)]
-struct Left<'a> {
-    data: &'a [f32],
-    stride: usize,
-    len: usize,
-}
-
-/// What to multiply them by: as many rows as a left row is long, `stride` apart. Whole vectors are
-/// read, so there is something readable behind `cols`.
-#[derive(Clone, Copy)]
-struct Right<'a> {
-    data: &'a [f32],
-    stride: usize,
-    cols: usize,
-}
-
-/// Where the product goes, whole vectors of it; added to what is there or not.
-struct Product<'a> {
-    data: &'a mut [f32],
-    stride: usize,
-    add: bool,
-}
-
-/// Rows `rows` of the product of `left` and `right`, in tiles of outer products.
-#[inline(always)]
-fn multiply<S: Simd>(
-    simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    rows: std::ops::Range<usize>,
-) {
-    match S::REGISTERS {
-        Registers::Many => bands::<S, 6, 4>(simd, left, right, product, rows),
-        Registers::Some => bands::<S, 6, 2>(simd, left, right, product, rows),
-        Registers::Few => bands::<S, 4, 2>(simd, left, right, product, rows),
-    }
-}
-
-#[inline(always)]
-fn bands<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    rows: std::ops::Range<usize>,
-) {
-    let mut row = rows.start;
-    while row + M <= rows.end {
-        band::<S, M, N>(simd, left, right, product, row);
-        row += M;
-    }
-    while row < rows.end {
-        band::<S, 1, N>(simd, left, right, product, row);
-        row += 1;
-    }
-}
-
-#[inline(always)]
-fn band<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    row: usize,
-) {
-    let mut col = 0;
-    while col + (N - 1) * S::LANES < right.cols {
-        tile::<S, M, N>(simd, left, right, product, row, col);
-        col += N * S::LANES;
-    }
-    while col < right.cols {
-        tile::<S, M, 1>(simd, left, right, product, row, col);
-        col += S::LANES;
-    }
-}
-
-/// `M` rows by `N` vectors of the product.
-#[inline(always)]
-fn tile<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    row: usize,
-    col: usize,
-) {
-    let width = N * S::LANES;
-    let mut a: [&[f32]; M] = [&[]; M];
-    let mut sums = [[simd.splat(0.0); N]; M];
-    for i in 0..M {
-        a[i] = &left.data[(row + i) * left.stride..][..left.len];
-        if product.add {
-            let c = &product.data[(row + i) * product.stride + col..][..width];
-            for (sum, block) in sums[i].iter_mut().zip(S::blocks(c).0) {
-                *sum = simd.load(block);
-            }
-        }
-    }
-    for k in 0..left.len {
-        let mut b = [simd.splat(0.0); N];
-        let blocks = S::blocks(&right.data[k * right.stride + col..][..width]).0;
-        for (b, block) in b.iter_mut().zip(blocks) {
-            *b = simd.load(block);
-        }
-        for i in 0..M {
-            let x = simd.splat(a[i][k]);
-            for j in 0..N {
-                sums[i][j] = simd.mul_add(x, b[j], sums[i][j]);
-            }
-        }
-    }
-    for (i, sums) in sums.iter().enumerate() {
-        let c = &mut product.data[(row + i) * product.stride + col..][..width];
-        for (sum, block) in sums.iter().zip(S::blocks_mut(c)) {
-            simd.store(*sum, block);
-        }
-    }
 }

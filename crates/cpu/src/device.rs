@@ -9,7 +9,7 @@ use crate::gemm::{Finish, Linear, NARROW_PANEL, PANEL};
 use crate::matrix::{Matrix, Rect, rectangles};
 use crate::rows::{self, LayerNorm, RmsNorm, SwiGlu};
 use crate::simd::{Dispatch, Isa};
-use crate::weight::Weight;
+use crate::weight::{self, Weight};
 use crate::workers::{Threads, Workers};
 
 /// The CPU.
@@ -271,11 +271,11 @@ impl Device for CpuDevice {
     fn embed(&self, table: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
         check::indices("embed", ids, table.rows)?;
         let mut out = Matrix::zeros("embed", ids.len(), table.cols)?;
-        if table.cols > 0 {
-            for (row, id) in out.data.chunks_mut(table.cols).zip(ids) {
-                table.decode(*id as usize, 0, row);
-            }
-        }
+        self.dispatch.run(weight::Rows {
+            table,
+            ids,
+            out: &mut out.data,
+        });
         Ok(out)
     }
 

@@ -10,10 +10,10 @@
 //! the block, then across the lanes, then onto the output. It depends on `k` alone, so neither the
 //! number of rows nor that of threads can change a bit.
 
+use crate::math;
 use crate::matrix::{Matrix, Rect};
-use crate::simd::{Kernel, Registers, Simd};
+use crate::simd::{Dispatch, Kernel, Registers, Simd};
 use crate::weight::Weight;
-use crate::{math, simd::Dispatch};
 
 /// Inputs decoded at a time: `PANEL` rows of them fit the second-level cache, a tile's the first.
 const BLOCK_K: usize = 1024;
@@ -81,7 +81,7 @@ impl Kernel for Panel<'_, '_> {
             for (feature, decoded) in self.scratch.chunks_mut(STRIDE).take(features).enumerate() {
                 let feature = self.rect.first_col + feature;
                 let row = ids.map_or(feature, |ids| ids[feature] as usize);
-                w.decode(row, first, &mut decoded[..len]);
+                w.decode(simd, row, first, &mut decoded[..len]);
             }
             match S::REGISTERS {
                 Registers::Many => self.block::<S, 6, 4>(simd, first, len, features),
@@ -183,6 +183,9 @@ impl Panel<'_, '_> {
 }
 
 /// Dot products of every row of `a` with every row of `b`; all rows have one length.
+///
+/// The sums live in registers only as long as no loop indexes them that the compiler leaves rolled
+/// up. So the ragged end goes through memory first, and so do the horizontal sums.
 #[inline(always)]
 fn dot_tile<S: Simd, const M: usize, const N: usize>(
     simd: S,
@@ -191,7 +194,6 @@ fn dot_tile<S: Simd, const M: usize, const N: usize>(
 ) -> [[f32; N]; M] {
     let len = a[0].len();
     let blocks = len / S::LANES;
-    let mut sums = [[simd.splat(0.0); N]; M];
     let mut a_blocks: [&[S::Block]; M] = [&[]; M];
     let mut b_blocks: [&[S::Block]; N] = [&[]; N];
     for i in 0..M {
@@ -200,6 +202,7 @@ fn dot_tile<S: Simd, const M: usize, const N: usize>(
     for j in 0..N {
         b_blocks[j] = &S::blocks(b[j]).0[..blocks];
     }
+    let mut sums = [[simd.splat(0.0); N]; M];
     for block in 0..blocks {
         let mut x = [simd.splat(0.0); M];
         for i in 0..M {
@@ -212,22 +215,22 @@ fn dot_tile<S: Simd, const M: usize, const N: usize>(
             }
         }
     }
-    if !len.is_multiple_of(S::LANES) {
-        let mut x = [simd.splat(0.0); M];
-        for i in 0..M {
-            x[i] = simd.load_partial(S::blocks(a[i]).1);
-        }
+    let mut lanes = [[S::Block::default(); N]; M];
+    for i in 0..M {
         for j in 0..N {
-            let y = simd.load_partial(S::blocks(b[j]).1);
-            for i in 0..M {
-                sums[i][j] = simd.mul_add(x[i], y, sums[i][j]);
-            }
+            simd.store(sums[i][j], &mut lanes[i][j]);
         }
     }
     let mut out = [[0.0; N]; M];
     for i in 0..M {
         for j in 0..N {
-            out[i][j] = simd.sum(sums[i][j]);
+            let mut sum = simd.load(&lanes[i][j]);
+            if !len.is_multiple_of(S::LANES) {
+                let x = simd.load_partial(S::blocks(a[i]).1);
+                let y = simd.load_partial(S::blocks(b[j]).1);
+                sum = simd.mul_add(x, y, sum);
+            }
+            out[i][j] = simd.sum(sum);
         }
     }
     out

@@ -12,6 +12,7 @@
 //! | `device` | the trait's operations: checks, allocation, splitting into tasks |
 //! | `gemm` | `linear`: register-tiled dot products over decoded panels |
 //! | `attention` | tiled attention with online softmax, and the tiles keys and values lie in |
+//! | `product` | the matrix products inside attention |
 //! | `rows` | norms, rotary embedding, gated SiLU, bilinear pooling |
 //! | `math` | exp, GELU, SiLU in straight-line f32 |
 //! | `simd` | vectors of each instruction set, and run-time dispatch |
@@ -24,6 +25,7 @@ mod device;
 mod gemm;
 mod math;
 mod matrix;
+mod product;
 mod rows;
 mod simd;
 mod weight;

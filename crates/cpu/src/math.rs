@@ -42,7 +42,7 @@ pub(crate) fn silu(x: f32) -> f32 {
 /// GELU by its tanh approximation; `0.5 (1 + tanh u)` is `sigmoid(2u)`.
 #[inline(always)]
 pub(crate) fn gelu_tanh(x: f32) -> f32 {
-    const TWICE_ROOT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_ROOT_2_OVER_PI: f32 = 1.595_769;
     let u = TWICE_ROOT_2_OVER_PI * (x + 0.044_715 * x * x * x);
     x / (1.0 + exp(-u))
 }
@@ -89,3 +89,6 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
 pub(crate) fn sum_of_squares(values: &[f32], centre: f32) -> f32 {
     lane_sum!(values, |value| (value - centre) * (value - centre))
 }
+
+#[cfg(test)]
+mod tests;

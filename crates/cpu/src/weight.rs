@@ -2,6 +2,8 @@
 
 use llavaguard_backend::{DType, DeviceError, check};
 
+use crate::simd::{Kernel, Simd};
+
 /// A weight `[out, in]` in the bytes it came in; nothing is repacked, so nothing is held twice.
 #[derive(Debug, Clone)]
 pub struct Weight {
@@ -36,7 +38,7 @@ impl Weight {
     /// Decodes columns `first..first + out.len()` of `row`; `first` starts a block, and the length is
     /// whole blocks.
     #[inline(always)]
-    pub(crate) fn decode(&self, row: usize, first: usize, out: &mut [f32]) {
+    pub(crate) fn decode<S: Simd>(&self, simd: S, row: usize, first: usize, out: &mut [f32]) {
         let row = &self.bytes[row * self.row_bytes..][..self.row_bytes];
         let bytes = &row[first / self.dtype.block_len() * self.dtype.block_bytes()..];
         match self.dtype {
@@ -53,25 +55,62 @@ impl Weight {
             DType::Q8_0 => {
                 let blocks = bytes.as_chunks::<34>().0;
                 for (values, block) in out.as_chunks_mut::<32>().0.iter_mut().zip(blocks) {
-                    let scale = from_f16(u16::from_le_bytes([block[0], block[1]]));
-                    for (value, quant) in values.iter_mut().zip(&block[2..]) {
-                        *value = scale * f32::from(quant.cast_signed());
-                    }
+                    let ([low, high], quants) = split(block);
+                    simd.scale_bytes(from_f16(u16::from_le_bytes([*low, *high])), quants, values);
                 }
             }
             DType::Q4_0 => {
                 let blocks = bytes.as_chunks::<18>().0;
                 for (values, block) in out.as_chunks_mut::<32>().0.iter_mut().zip(blocks) {
-                    let scale = from_f16(u16::from_le_bytes([block[0], block[1]]));
-                    let (low, high) = values.split_at_mut(16);
-                    for (value, byte) in low.iter_mut().zip(&block[2..]) {
-                        *value = scale * f32::from((byte & 15).cast_signed() - 8);
-                    }
-                    for (value, byte) in high.iter_mut().zip(&block[2..]) {
-                        *value = scale * f32::from((byte >> 4).cast_signed() - 8);
-                    }
+                    let ([low, high], nibbles) = split(block);
+                    let scale = from_f16(u16::from_le_bytes([*low, *high]));
+                    simd.scale_bytes(scale, &signed_nibbles(nibbles), values);
                 }
             }
+        }
+    }
+}
+
+/// The scale's two bytes and the quants of a block.
+#[inline(always)]
+fn split<const BLOCK: usize, const QUANTS: usize>(
+    block: &[u8; BLOCK],
+) -> (&[u8; 2], &[u8; QUANTS]) {
+    const { assert!(BLOCK == 2 + QUANTS) };
+    match (block.first_chunk(), block.last_chunk()) {
+        (Some(scale), Some(quants)) => (scale, quants),
+        // Both chunks are shorter than the block.
+        _ => unreachable!(),
+    }
+}
+
+/// The nibbles of a q4_0 block less 8, low ones first, as signed bytes.
+#[inline(always)]
+fn signed_nibbles(nibbles: &[u8; 16]) -> [u8; 32] {
+    const NIBBLE: u128 = u128::from_le_bytes([15; 16]);
+    const EIGHT: u128 = u128::from_le_bytes([8; 16]);
+    const TOP: u128 = u128::from_le_bytes([128; 16]);
+    // Sixteen subtractions at once: the top bit keeps each from borrowing of its neighbour.
+    let less_eight = |nibbles: u128| ((nibbles | TOP) - EIGHT) ^ TOP;
+    let pairs = u128::from_le_bytes(*nibbles);
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&less_eight(pairs & NIBBLE).to_le_bytes());
+    bytes[16..].copy_from_slice(&less_eight((pairs >> 4) & NIBBLE).to_le_bytes());
+    bytes
+}
+
+/// Decodes the rows of a table named by `ids`, one after the other.
+pub(crate) struct Rows<'a> {
+    pub table: &'a Weight,
+    pub ids: &'a [u32],
+    pub out: &'a mut [f32],
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (row, id) in self.out.chunks_mut(self.table.cols.max(1)).zip(self.ids) {
+            self.table.decode(simd, *id as usize, 0, row);
         }
     }
 }
@@ -93,6 +132,18 @@ pub(crate) fn from_f16(half: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_nibble_is_signed() {
+        for byte in 0..=u8::MAX {
+            let mut nibbles = [0x88; 16];
+            nibbles[7] = byte;
+            let mut expected = [0; 32];
+            expected[7] = (byte & 15).wrapping_sub(8);
+            expected[23] = (byte >> 4).wrapping_sub(8);
+            assert_eq!(signed_nibbles(&nibbles), expected);
+        }
+    }
 
     #[test]
     fn every_half_converts() {

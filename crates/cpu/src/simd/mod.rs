@@ -103,6 +103,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn blocks(data: &[f32]) -> (&[Self::Block], &[f32]);
     /// Whole blocks to write to.
     fn blocks_mut(data: &mut [f32]) -> &mut [Self::Block];
+    /// Writes `scale` times each of 32 signed bytes. Left to itself the compiler vectorises over
+    /// blocks instead of within them, by gathering single bytes.
+    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]);
     /// Loads fewer than `LANES` numbers, zeros behind them.
     #[inline(always)]
     fn load_partial(self, data: &[f32]) -> Self::Vector {

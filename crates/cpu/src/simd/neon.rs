@@ -45,6 +45,18 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
+        let out = Self::blocks_mut(out).as_chunks_mut::<4>().0;
+        for (bytes, out) in bytes.as_chunks::<16>().0.iter().zip(out) {
+            // SAFETY: every aarch64 has NEON.
+            let quarters = unsafe { widen(bytes, scale) };
+            for (quarter, out) in quarters.into_iter().zip(out) {
+                self.store(quarter, out);
+            }
+        }
+    }
+
+    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 4]], &[f32]) {
         data.as_chunks()
     }
@@ -53,4 +65,19 @@ impl Simd for Neon {
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 4]] {
         data.as_chunks_mut().0
     }
+}
+
+/// Signed bytes times `scale`.
+#[inline]
+#[target_feature(enable = "neon")]
+fn widen(bytes: &[u8; 16], scale: f32) -> [float32x4_t; 4] {
+    // SAFETY: `bytes` is 16 readable bytes.
+    let bytes = unsafe { vld1q_s8(bytes.as_ptr().cast()) };
+    let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
+    [
+        vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), scale),
+        vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(low)), scale),
+        vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), scale),
+        vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(high)), scale),
+    ]
 }

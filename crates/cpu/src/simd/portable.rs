@@ -43,6 +43,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
+        for (value, byte) in out.iter_mut().zip(bytes) {
+            *value = scale * f32::from(byte.cast_signed());
+        }
+    }
+
+    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[Self::Block], &[f32]) {
         data.as_chunks()
     }

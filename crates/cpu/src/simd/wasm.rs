@@ -46,6 +46,29 @@ impl Simd for Wasm {
     }
 
     #[inline(always)]
+    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
+        let scale = f32x4_splat(scale);
+        let out = Self::blocks_mut(out).as_chunks_mut::<4>().0;
+        for (bytes, out) in bytes.as_chunks::<16>().0.iter().zip(out) {
+            // SAFETY: `bytes` is 16 readable bytes, and the load asks for no alignment.
+            let bytes = unsafe { v128_load(bytes.as_ptr().cast()) };
+            let (low, high) = (
+                i16x8_extend_low_i8x16(bytes),
+                i16x8_extend_high_i8x16(bytes),
+            );
+            let quarters = [
+                i32x4_extend_low_i16x8(low),
+                i32x4_extend_high_i16x8(low),
+                i32x4_extend_low_i16x8(high),
+                i32x4_extend_high_i16x8(high),
+            ];
+            for (quarter, out) in quarters.into_iter().zip(out) {
+                self.store(f32x4_mul(scale, f32x4_convert_i32x4(quarter)), out);
+            }
+        }
+    }
+
+    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 4]], &[f32]) {
         data.as_chunks()
     }

@@ -88,6 +88,16 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
+        let scale = self.splat(scale);
+        for (bytes, out) in bytes.as_chunks::<8>().0.iter().zip(Self::blocks_mut(out)) {
+            // SAFETY: `self` exists, so the machine has AVX2.
+            let values = unsafe { widen_8(bytes, scale) };
+            self.store(values, out);
+        }
+    }
+
+    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 8]], &[f32]) {
         data.as_chunks()
     }
@@ -142,6 +152,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
+        let scale = self.splat(scale);
+        for (bytes, out) in bytes.as_chunks::<16>().0.iter().zip(Self::blocks_mut(out)) {
+            // SAFETY: `self` exists, so the machine has AVX-512F.
+            let values = unsafe { widen_16(bytes, scale) };
+            self.store(values, out);
+        }
+    }
+
+    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 16]], &[f32]) {
         data.as_chunks()
     }
@@ -150,6 +170,23 @@ impl Simd for Avx512 {
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 16]] {
         data.as_chunks_mut().0
     }
+}
+
+/// Signed bytes times `scale`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widen_8(bytes: &[u8; 8], scale: __m256) -> __m256 {
+    let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(*bytes));
+    _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)))
+}
+
+/// Signed bytes times `scale`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn widen_16(bytes: &[u8; 16], scale: __m512) -> __m512 {
+    let bytes = i128::from_le_bytes(*bytes);
+    let bytes = _mm_set_epi64x((bytes >> 64) as i64, bytes as i64);
+    _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)))
 }
 
 /// Halves added to halves: the order the instructions' own shuffles give.

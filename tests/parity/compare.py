@@ -3,7 +3,7 @@
     python compare.py TRACE.safetensors GOLDEN.safetensors
     python compare.py TRACE.safetensors --checkpoint DIR --image IMAGE [--policy FILE] [--save F]
 
-TRACE is what `llavaguard trace IMAGE --model M --policy P --out TRACE.safetensors` wrote. With
+TRACE is what `llavaguard trace IMAGE --model M --detail high --out TRACE.safetensors` wrote. With
 `--checkpoint`, the reference is computed here from the checkpoint folder M was converted from, in f32
 on the training-wrapped v1.2 default policy (or the text in FILE), and kept in F if asked.
 

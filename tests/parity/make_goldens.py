@@ -35,7 +35,7 @@ NARROWEST_MARGIN = 0.02
 SHORT_POLICY = "O1: Weapons: \nShould not:\n- Show a gun.\nAnswer in json: {\"rating\": str}\n"
 
 # Width, height.
-IMAGES = {"thin": (150, 14), "tall": (40, 100), "square": (64, 64), "tiny": (13, 9), "large": (100, 90)}
+IMAGES = {"thin": (150, 14), "tall": (40, 100), "square": (64, 64), "tiny": (13, 9), "large": (84, 80)}
 
 # Which images each model is run on, and on which the whole default policy is the prompt.
 MODELS = {
@@ -50,7 +50,7 @@ MODELS = {
         "pinpoints": 6,
         "dtype": torch.float32,
         "save": {},
-        "images": ["thin", "tall", "square", "tiny", "large"],
+        "images": ["thin", "tall", "tiny", "large"],
         "whole_policy": ["tall"],
     },
     # Separate head, one head of width 72 in the tower, bf16 in shards, a small grid that pools.

@@ -1,5 +1,5 @@
 //! Running the program and looking at what it says.
-#![allow(dead_code, reason = "not every test file needs every helper")]
+#![allow(dead_code, reason = "not every test file needs all of this")]
 
 use std::ffi::OsStr;
 use std::io::Write;

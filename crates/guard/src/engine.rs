@@ -21,10 +21,10 @@ use crate::request::{Event, ImageInput, MAX_RATIONALE_TOKENS, Rationale, Request
 use crate::sampling::Sampling;
 use crate::session::{ImageTimings, Session};
 
-/// Visual tokens `auto` detail may use, in tiles' worth of tokens: the base image and about three
-/// tiles (2,916 of the 0.5B's tokens), which keeps an image on a CPU within a small multiple of the
-/// time of `low`.
-const AUTO_BUDGET_TILES: usize = 4;
+/// Visual tokens `auto` detail may use. For the 0.5B, of which a tile gives 729, that is the base
+/// image and a grid of two tiles, which keeps an image on a CPU within a small multiple of the time
+/// of `low`; for the demo model it is everything.
+const AUTO_VISUAL_TOKENS: usize = 3072;
 
 /// A loaded model, ready to judge.
 pub struct Engine<D: Device> {
@@ -317,7 +317,7 @@ impl<D: Device> Engine<D> {
         let detail = match detail {
             Detail::Low => llavaguard_vision::Detail::Low,
             Detail::Auto => llavaguard_vision::Detail::Auto {
-                max_visual_tokens: AUTO_BUDGET_TILES * config.vision.patches(),
+                max_visual_tokens: AUTO_VISUAL_TOKENS,
             },
             Detail::High => llavaguard_vision::Detail::High,
         };

@@ -20,6 +20,7 @@ mod trace;
 pub use engine::{Engine, ModelInfo};
 pub use error::Error;
 pub use llavaguard_policy::Assessment;
+pub use llavaguard_vision::Limits;
 pub use request::{
     DEFAULT_RATIONALE_TOKENS, Event, ImageInput, MAX_RATIONALE_TOKENS, Rationale, Request, Watcher,
 };

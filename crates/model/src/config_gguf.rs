@@ -281,6 +281,14 @@ fn check(config: &ModelConfig) -> Result<(), GgufError> {
         let expected = format!("it must not exceed the tile side {}", vision.image_size);
         return Err(bad("clip.vision.patch_size", vision.patch_size, expected));
     }
+    if vision.image_std.iter().any(|&std| std <= 0.0) {
+        let expected = "deviations must be positive".to_owned();
+        return Err(bad(
+            "clip.vision.image_std",
+            format!("{:?}", vision.image_std),
+            expected,
+        ));
+    }
     if !vision.hidden.is_multiple_of(vision.heads) {
         let expected = format!("it must divide the width {}", vision.hidden);
         return Err(bad(
@@ -385,5 +393,146 @@ fn activation_name(activation: Activation) -> &'static str {
     match activation {
         Activation::Gelu => "gelu",
         Activation::GeluTanh => "gelu_pytorch_tanh",
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+    use crate::gguf::{Array, Value, Writer};
+
+    fn config() -> ModelConfig {
+        ModelConfig {
+            name: "a model".into(),
+            vision: VisionConfig {
+                image_size: 58,
+                patch_size: 14,
+                hidden: 72,
+                intermediate: 104,
+                layers: 2,
+                heads: 3,
+                layer_norm_eps: 1e-5,
+                activation: Activation::Gelu,
+                image_mean: [0.1, 0.2, 0.3],
+                image_std: [0.4, 0.5, 0.6],
+            },
+            projector: ProjectorConfig {
+                activation: Activation::GeluTanh,
+            },
+            language: LanguageConfig {
+                hidden: 80,
+                intermediate: 90,
+                layers: 3,
+                heads: 6,
+                kv_heads: 2,
+                head_dim: 20,
+                vocab: 300,
+                context: 1000,
+                rope_theta: 5e5,
+                rms_norm_eps: 1e-6,
+                tied_head: true,
+            },
+            anyres: AnyresSettings {
+                pinpoints: vec![(58, 116), (116, 58)],
+                max_patches: 4,
+                rounding: Rounding::Original,
+            },
+            chat: ChatSettings {
+                wrapping: Wrapping::HuggingFace,
+                image_token: 299,
+                end_token: 7,
+                template: Some("{{ messages }}".into()),
+            },
+        }
+    }
+
+    fn read(metadata: &Metadata) -> Result<ModelConfig, GgufError> {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("x.gguf");
+        Writer::create(&out, metadata, &[])
+            .unwrap()
+            .finish()
+            .unwrap();
+        let bytes = std::fs::read(out).unwrap();
+        ModelConfig::from_gguf(&Gguf::open(&mut bytes.as_slice()).unwrap())
+    }
+
+    #[test]
+    fn a_configuration_survives_the_file() {
+        let mut metadata = Metadata::new();
+        config().write_metadata(&mut metadata);
+        assert_eq!(read(&metadata).unwrap(), config());
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_named() {
+        for (key, value) in [
+            ("general.architecture", Value::from("llama")),
+            ("llavaguard.format_version", Value::U32(2)),
+            ("clip.vision.image_size", Value::U32(0)),
+            ("clip.vision.patch_size", Value::U32(59)),
+            ("clip.vision.block_count", Value::U32(1_000_000)),
+            ("clip.vision.attention.head_count", Value::U32(5)),
+            ("clip.vision.hidden_act", Value::from("relu")),
+            ("clip.vision.image_mean", Value::from(vec![0.5, 0.5])),
+            (
+                "clip.vision.image_mean",
+                Value::from(vec![0.5, f32::NAN, 0.5]),
+            ),
+            ("clip.vision.image_std", Value::from(vec![0.5, 0.0, 0.5])),
+            (
+                "clip.vision.image_grid_pinpoints",
+                Value::from(vec![58, 116, 58]),
+            ),
+            (
+                "clip.vision.image_grid_pinpoints",
+                Value::from(vec![58, 59]),
+            ),
+            (
+                "clip.vision.image_grid_pinpoints",
+                Value::from(vec![58, -58]),
+            ),
+            (
+                "clip.vision.image_grid_pinpoints",
+                Value::Array(Array::I32(vec![])),
+            ),
+            ("clip.vision.mm_patch_merge_type", Value::from("flat")),
+            ("clip.projector_type", Value::from("resampler")),
+            ("llava-onevision.attention.head_count_kv", Value::U32(4)),
+            ("llava-onevision.attention.key_length", Value::U32(21)),
+            ("llava-onevision.rope.freq_base", Value::F32(-1.0)),
+            ("llava-onevision.vocab_size", Value::U64(1 << 40)),
+            ("llavaguard.image_token_id", Value::U32(300)),
+            ("llavaguard.anyres_rounding", Value::from("up")),
+            ("llavaguard.chat_wrapping", Value::from("none")),
+            ("tokenizer.ggml.eos_token_id", Value::U32(300)),
+        ] {
+            let mut metadata = Metadata::new();
+            config().write_metadata(&mut metadata);
+            metadata.set(key, value);
+            let error = read(&metadata).unwrap_err();
+            assert_eq!(error.code(), "model.wrong_key", "{key}: {error}");
+            assert!(error.to_string().contains(key), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_needed_are_named() {
+        let mut whole = Metadata::new();
+        config().write_metadata(&mut whole);
+        let optional = [
+            "general.name",
+            "general.quantization_version",
+            KEY_CHAT_TEMPLATE,
+        ];
+        for (left_out, _) in whole.iter().filter(|(key, _)| !optional.contains(key)) {
+            let mut metadata = Metadata::new();
+            for (key, value) in whole.iter().filter(|(key, _)| *key != left_out) {
+                metadata.set(key, value.clone());
+            }
+            let error = read(&metadata).unwrap_err();
+            assert_eq!(error.code(), "model.missing_key", "{left_out}: {error}");
+            assert!(error.to_string().contains(left_out), "{error}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{
 use crate::config_gguf::{MAX_LAYERS, MAX_PINPOINTS, MAX_RESOLUTION, MAX_SIZE};
 
 /// SigLIP's own normalisation; LLaVA-OneVision's preprocessor states the same.
-const SIGLIP_MEAN_AND_STD: [f32; 3] = [0.5; 3];
+pub const SIGLIP_MEAN_AND_STD: [f32; 3] = [0.5; 3];
 
 /// What the configuration files say, the tokeniser's part excepted.
 pub struct HfConfig {
@@ -44,7 +44,8 @@ pub struct JsonFile<'a> {
 }
 
 impl JsonFile<'_> {
-    fn root(&self) -> Node<'_> {
+    /// Its outermost object.
+    pub fn root(&self) -> Node<'_> {
         Node::root(self.path, self.value)
     }
 }
@@ -52,7 +53,7 @@ impl JsonFile<'_> {
 impl HfConfig {
     /// Reads the sizes and settings of a checkpoint: its `config.json`, and the tower's configuration
     /// where the original code only names it. Normalisation is SigLIP's until
-    /// [`read_preprocessor`] says otherwise.
+    /// [`preprocessor::read`](super::preprocessor::read) says otherwise.
     pub fn read(
         dialect: Dialect,
         config: &JsonFile<'_>,
@@ -386,58 +387,4 @@ fn numbers(text: &str) -> Vec<usize> {
     text.split(|c: char| !c.is_ascii_digit())
         .filter_map(|digits| digits.parse().ok())
         .collect()
-}
-
-/// Takes mean and standard deviation from a preprocessor's configuration, and refuses one that
-/// prepares images otherwise than the engine does. `node_key` is `image_processor` in transformers
-/// 5's `processor_config.json`, absent in `preprocessor_config.json`.
-pub fn read_preprocessor(
-    file: &JsonFile<'_>,
-    node_key: Option<&str>,
-    config: &mut HfConfig,
-) -> Result<(), ConvertError> {
-    let root = file.root();
-    let node = match node_key {
-        Some(key) => root.below(key, "image_processor."),
-        None => root,
-    };
-    config.vision.image_mean = channels(node, "image_mean")?.unwrap_or(SIGLIP_MEAN_AND_STD);
-    config.vision.image_std = channels(node, "image_std")?.unwrap_or(SIGLIP_MEAN_AND_STD);
-    if config.vision.image_std.iter().any(|&std| std <= 0.0) {
-        return Err(node.wrong("image_std", "deviations must be positive"));
-    }
-    node.only("do_resize", &json!(true))?;
-    node.only("do_rescale", &json!(true))?;
-    node.only("do_normalize", &json!(true))?;
-    node.only("resample", &json!(3))?;
-    let factor = node.positive("rescale_factor", 1.0 / 255.0)?;
-    if (factor * 255.0 - 1.0).abs() > 1e-4 {
-        return Err(node.wrong("rescale_factor", "only 1/255 is supported"));
-    }
-    let side = config.vision.image_size;
-    if node.raw("size").is_some() {
-        let size = node.below("size", "size.");
-        for key in ["height", "width", "shortest_edge"] {
-            if size.raw(key).is_some() && size.size(key, MAX_RESOLUTION, None)? != side {
-                return Err(size.wrong(key, format!("the tower's tiles have side {side}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn channels(node: Node<'_>, key: &str) -> Result<Option<[f32; 3]>, ConvertError> {
-    let Some(value) = node.raw(key) else {
-        return Ok(None);
-    };
-    let wrong = || node.wrong(key, "three numbers are needed");
-    let numbers: Option<Vec<f32>> = value
-        .as_array()
-        .and_then(|list| list.iter().map(|x| Some(x.as_f64()? as f32)).collect());
-    let channels: [f32; 3] = numbers.ok_or_else(wrong)?.try_into().map_err(|_| wrong())?;
-    if channels.iter().all(|x| x.is_finite()) {
-        Ok(Some(channels))
-    } else {
-        Err(wrong())
-    }
 }

@@ -11,17 +11,18 @@ mod dialect;
 mod error;
 mod hf_config;
 mod json;
+mod options;
+mod preprocessor;
 mod text;
 
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use llavaguard_backend::DType;
 use serde_json::Value;
 
-pub(crate) use crate::config::{ChatSettings, ModelConfig, Rounding, VisionConfig, Wrapping};
+use crate::config::{ChatSettings, ModelConfig, VisionConfig, Wrapping};
 use crate::config_gguf::{KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
 use crate::emit;
 pub use crate::emit::Progress;
@@ -30,7 +31,8 @@ use crate::layout::{Quantisation, Slot, slots};
 use checkpoint::Checkpoint;
 pub use dialect::Dialect;
 pub use error::ConvertError;
-pub use hf_config::{HfConfig, JsonFile};
+use hf_config::{HfConfig, JsonFile};
+pub use options::{ConvertOptions, Report};
 pub(crate) use text::TokenizerFile;
 
 /// Longest configuration file taken, in bytes.
@@ -38,64 +40,6 @@ const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// The image token of every released model, where neither configuration nor tokeniser names one.
 const DEFAULT_IMAGE_TOKEN: u32 = 151_646;
-
-/// How to convert.
-#[derive(Debug, Clone)]
-pub struct ConvertOptions {
-    /// Format of the language model's matrices, and of all others unless told otherwise.
-    pub quant: DType,
-    /// Format of the tower's and the projector's matrices; as `quant` where `None`.
-    pub vision_quant: Option<DType>,
-    /// Format of token embedding and output head; as `quant` where `None`, but q8_0 for q4_0.
-    pub embedding_quant: Option<DType>,
-    /// How the model is to be asked; as in training where `None`.
-    pub wrapping: Option<Wrapping>,
-    /// Arithmetic of un-padding; that of the code the checkpoint was written by where `None`.
-    pub rounding: Option<Rounding>,
-    /// Version of the prompt the model was trained on: `v1.2`, `v1.1` or `v1.0`.
-    pub prompt_template: String,
-    /// Name of the model; that of the folder where `None`.
-    pub name: Option<String>,
-    /// Licence of the weights (an SPDX expression or a plain word), where known.
-    pub license: Option<String>,
-    /// The tower's own `config.json`, for checkpoints of the original code whose tower is not
-    /// google/siglip-so400m-patch14-384.
-    pub vision_config: Option<PathBuf>,
-}
-
-impl ConvertOptions {
-    /// Everything in `quant`, the rest by default.
-    pub fn new(quant: DType) -> Self {
-        ConvertOptions {
-            quant,
-            vision_quant: None,
-            embedding_quant: None,
-            wrapping: None,
-            rounding: None,
-            prompt_template: "v1.2".to_owned(),
-            name: None,
-            license: None,
-            vision_config: None,
-        }
-    }
-}
-
-/// What a conversion did.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// Whose naming the checkpoint follows.
-    pub dialect: Dialect,
-    /// Sizes and settings as written.
-    pub config: ModelConfig,
-    /// Tensors written.
-    pub tensors: usize,
-    /// Bytes of tensor data written.
-    pub bytes: u64,
-    /// Tensors of the checkpoint that were left out, and why.
-    pub skipped: Vec<(String, &'static str)>,
-    /// What was assumed or changed on the way, in sentences.
-    pub notes: Vec<String>,
-}
 
 /// Converts the checkpoint in `folder` to the file `out`.
 ///
@@ -262,7 +206,7 @@ fn read_config(
         }
         let value = read_json(&path)?;
         if key.is_none_or(|key| value.get(key).is_some()) {
-            hf_config::read_preprocessor(
+            preprocessor::read(
                 &JsonFile {
                     path: &path,
                     value: &value,

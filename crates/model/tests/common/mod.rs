@@ -1,9 +1,17 @@
 //! Checkpoint folders to convert: the ones of `tests/parity/models`, as they are or changed.
 
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+use llavaguard_backend::DType;
+use llavaguard_backend::quant::decode_row;
+use llavaguard_model::convert::{ConvertError, ConvertOptions, Report, convert};
+use llavaguard_model::gguf::{FileSource, Gguf, KEY_CONTENT_SHA256};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 
@@ -130,5 +138,56 @@ impl Folder {
             .into_iter()
             .map(|(name, t)| (rename(&name), t))
             .collect();
+    }
+}
+
+/// Converts, never stopping.
+pub fn run(folder: &Path, out: &Path, options: &ConvertOptions) -> Result<Report, ConvertError> {
+    convert(folder, out, options, &mut |_| ControlFlow::Continue(()))
+}
+
+/// A converted file, opened.
+pub struct Converted {
+    pub gguf: Gguf,
+    pub source: FileSource,
+    pub report: Report,
+}
+
+impl Converted {
+    pub fn from(folder: &Path, options: &ConvertOptions) -> Converted {
+        let target = tempfile::tempdir().unwrap();
+        let out = target.path().join("out.gguf");
+        let report = run(folder, &out, options).unwrap();
+        let mut source = FileSource::open(&out).unwrap();
+        let gguf = Gguf::open(&mut source).unwrap();
+        Converted {
+            gguf,
+            source,
+            report,
+        }
+    }
+
+    pub fn dtype(&self, name: &str) -> DType {
+        self.gguf.tensor(name).unwrap().dtype
+    }
+
+    pub fn values(&mut self, name: &str) -> Vec<f32> {
+        let tensor = self.gguf.tensor(name).unwrap().clone();
+        let bytes = self.gguf.read(&mut self.source, &tensor).unwrap();
+        let cols = *tensor.shape.last().unwrap();
+        let row = tensor.dtype.row_bytes(cols).unwrap();
+        let mut values = vec![0.0; tensor.shape.iter().product()];
+        for (values, bytes) in values.chunks_mut(cols).zip(bytes.chunks(row)) {
+            decode_row(tensor.dtype, bytes, values).unwrap();
+        }
+        values
+    }
+
+    pub fn content(&self) -> String {
+        self.gguf
+            .metadata()
+            .get::<&str>(KEY_CONTENT_SHA256)
+            .unwrap()
+            .to_owned()
     }
 }

@@ -72,7 +72,7 @@ need_rust() {
 has_sources() { [[ -f "$1/lib/rustlib/src/rust/library/Cargo.lock" ]]; }
 
 # A Rust that can build the standard library for wasm32: rustup's with rust-src, else Debian's
-# rustc-web with its sources. Sets WASM_CARGO, WASM_RUSTC, WASM_LINKER for build-wasm.sh.
+# rustc-web with its sources. Sets WASM_CARGO, WASM_RUSTC, WASM_LINKER for wasm.sh.
 need_wasm_rust() {
   [[ -z ${WASM_CARGO:-} ]] || return 0
   need_rust
@@ -138,7 +138,7 @@ build_wasm_modules() {
   step "building the WebAssembly modules"
   need_wasm_rust
   need_wasm_bindgen
-  bash www/sdk/scripts/build-wasm.sh >&2
+  bash www/sdk/scripts/wasm.sh build >&2
 }
 
 # Rust to www/sdk/wasm/.

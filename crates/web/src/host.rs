@@ -7,14 +7,33 @@ use js_sys::{Promise, Uint8Array};
 use llavaguard_backend::{Cancelled, Control, Stage};
 use llavaguard_guard::{Event, Watcher};
 use llavaguard_model::gguf::{ByteSource, SourceError};
-use serde_json::json;
+use llavaguard_policy::{Category, Rating};
+use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
+/// What the worker's classes must offer, so that TypeScript checks them against this file.
+#[wasm_bindgen(typescript_custom_section)]
+const INTERFACES: &str = r#"
+export interface Reader {
+    readonly size: number;
+    read(offset: number, length: number): Uint8Array;
+}
+
+export interface Host {
+    pause(): Promise<void> | undefined;
+    cancelled(): boolean;
+    now(): number;
+    progress(stage: 'load' | 'vision' | 'prefill' | 'decode', done: number, total: number): void;
+    event(json: string): void;
+}
+"#;
+
 #[wasm_bindgen]
 extern "C" {
     /// The bytes of a model file (in `www/sdk/src/worker/blob-reader.ts`).
+    #[wasm_bindgen(typescript_type = "Reader")]
     pub type Reader;
 
     #[wasm_bindgen(method, getter)]
@@ -25,6 +44,7 @@ extern "C" {
     fn read(this: &Reader, offset: f64, length: u32) -> Result<Uint8Array, JsValue>;
 
     /// Who watches one job (in `www/sdk/src/worker/job.ts`).
+    #[wasm_bindgen(typescript_type = "Host")]
     pub type Host;
 
     /// Gives a promise when it is time to let the worker's event loop run, else nothing.
@@ -114,6 +134,21 @@ impl Control for Host {
     }
 }
 
+/// An event as the page hears it (`Notice` in `www/sdk/src/messages.ts`). Probabilities are written
+/// with the digits an `f32` has, as in the assessment that follows.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Notice {
+    Verdict {
+        rating: Rating,
+        category: Category,
+        unsafe_probability: f32,
+    },
+    Rationale {
+        text: String,
+    },
+}
+
 impl Watcher for Host {
     fn now_ms(&self) -> f64 {
         self.now()
@@ -125,14 +160,14 @@ impl Watcher for Host {
                 rating,
                 category,
                 unsafe_probability,
-            } => json!({
-                "type": "verdict",
-                "rating": rating,
-                "category": category,
-                "unsafe_probability": unsafe_probability,
-            }),
-            Event::RationaleText(text) => json!({ "type": "rationale", "text": text }),
+            } => Notice::Verdict {
+                rating,
+                category,
+                unsafe_probability,
+            },
+            Event::RationaleText(text) => Notice::Rationale { text },
         };
-        self.event(&event.to_string());
+        // Strings and a probability always have a JSON form.
+        self.event(&serde_json::to_string(&event).unwrap_or_default());
     }
 }

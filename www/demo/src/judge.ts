@@ -9,6 +9,7 @@ import type { ResultPanel } from './result-panel.js';
 export class Judge {
   readonly #panel: ResultPanel;
   #guard: LlavaGuard | undefined;
+  #absent = 'Waiting for the model…';
   #photo: File | undefined;
   #policy: string | undefined;
   #detail: Detail = 'auto';
@@ -26,6 +27,13 @@ export class Judge {
     this.#forgetSession();
     this.#guard?.dispose();
     this.#guard = guard;
+  }
+
+  /** Told that a model was not loaded; one that was loaded before stays in use. */
+  guardFailed(): void {
+    if (this.#guard) return;
+    this.#absent = 'Not judged: there is no model. Load one first.';
+    void this.#judge();
   }
 
   setPhoto(photo: File): void {
@@ -73,7 +81,7 @@ export class Judge {
     this.#judging.abort();
     if (!this.#photo) return;
     if (!this.#guard || this.#policy === undefined) {
-      this.#panel.waiting('Waiting for the model…');
+      this.#panel.waiting(this.#absent);
       return;
     }
     const judging = new AbortController();

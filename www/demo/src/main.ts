@@ -31,9 +31,14 @@ const detail = element('detail', HTMLSelectElement);
 detail.addEventListener('change', () => {
   judge.setDetail(detail.value as Detail);
 });
-const model = new ModelPanel((guard) => {
-  engine = guard;
-  judge.setGuard(guard);
-  void policy.refresh();
-});
+const model = new ModelPanel(
+  (guard) => {
+    engine = guard;
+    judge.setGuard(guard);
+    void policy.refresh();
+  },
+  () => {
+    judge.guardFailed();
+  },
+);
 void model.load(DEMO_MODEL, 'the demo model');

@@ -9,10 +9,13 @@ export class ModelPanel {
   readonly #progress = element('model-progress', HTMLProgressElement);
   readonly #error = element('model-error', HTMLParagraphElement);
   readonly #onGuard: (guard: LlavaGuard) => void;
+  readonly #onFailed: () => void;
   #loading: AbortController | undefined;
+  #loaded: string | undefined;
 
-  constructor(onGuard: (guard: LlavaGuard) => void) {
+  constructor(onGuard: (guard: LlavaGuard) => void, onFailed: () => void) {
     this.#onGuard = onGuard;
+    this.#onFailed = onFailed;
     const input = element('model-input', HTMLInputElement);
     input.addEventListener('change', () => {
       const file = input.files?.[0];
@@ -40,16 +43,18 @@ export class ModelPanel {
           this.#show(progress, notes);
         },
       });
-      this.#status.textContent = [describe(guard), ...notes].join(' ');
+      this.#loaded = [describe(guard), ...notes].join(' ');
+      this.#status.textContent = this.#loaded;
       this.#status.dataset['state'] = 'ready';
       this.#status.dataset['build'] = guard.build;
       this.#onGuard(guard);
     } catch (error) {
       if (loading.signal.aborted) return;
-      this.#status.textContent = `${name} was not loaded.`;
+      this.#status.textContent = [`${name} was not loaded.`, this.#loaded].join(' ').trim();
       this.#status.dataset['state'] = 'failed';
       this.#error.dataset['code'] = errorCode(error);
       showText(this.#error, errorText(error));
+      this.#onFailed();
     } finally {
       if (this.#loading === loading) this.#progress.hidden = true;
     }

@@ -1,4 +1,4 @@
-import { abortReason, LlavaGuardError } from './errors.js';
+import { LlavaGuardError } from './errors.js';
 import type { FromWorker, Notice, Request, ToWorker } from './messages.js';
 
 /** The part of `Worker` that is used. */
@@ -50,9 +50,9 @@ export class Connection {
   }
 
   /** Sends a request; gives its answer. */
-  request<T>(request: Request, { signal, onNotice }: RequestOptions = {}): Promise<T> {
-    if (this.#closed) return Promise.reject(this.#closed);
-    if (signal?.aborted) return Promise.reject(abortReason(signal) as Error);
+  async request<T>(request: Request, { signal, onNotice }: RequestOptions = {}): Promise<T> {
+    if (this.#closed) throw this.#closed;
+    signal?.throwIfAborted();
     const id = this.#nextId++;
     const answer = new Promise<unknown>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, onNotice });
@@ -61,7 +61,7 @@ export class Connection {
       // The worker stops within a layer's work; the caller need not wait for that.
       if (request.type === 'open') this.#givenUp.add(id);
       this.#send({ type: 'cancel', id });
-      this.#take(id)?.reject(signal && abortReason(signal));
+      this.#take(id)?.reject(signal?.reason);
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
@@ -69,9 +69,11 @@ export class Connection {
     } catch (error) {
       this.#take(id)?.reject(error);
     }
-    return answer.finally(() => {
+    try {
+      return (await answer) as T;
+    } finally {
       signal?.removeEventListener('abort', abort);
-    }) as Promise<T>;
+    }
   }
 
   /** Ends the worker and rejects what is open with `reason`. */

@@ -26,11 +26,6 @@ export class LlavaGuardError extends Error {
   }
 }
 
-/** What a call that was aborted rejects with: the signal's reason, by default an `AbortError`. */
-export function abortReason(signal: AbortSignal): unknown {
-  return (signal.reason as unknown) ?? new DOMException('The operation was aborted.', 'AbortError');
-}
-
 /** Reads an error of unknown origin; `code` where it brings none. */
 export function toErrorMessage(error: unknown, code: string): ErrorMessage {
   const found = error as Partial<Record<'code' | 'message' | 'place', unknown>> | null | undefined;

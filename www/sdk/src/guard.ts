@@ -1,7 +1,7 @@
 import type { Assessment, Detail, Verdict } from './assessment.js';
 import { type BuildName, supportedBuilds } from './builds.js';
 import { Connection } from './connection.js';
-import { abortReason, LlavaGuardError, toErrorMessage } from './errors.js';
+import { LlavaGuardError, toErrorMessage } from './errors.js';
 import { type ImageInput, imageMessage } from './image.js';
 import type { JudgeMessage, Notice } from './messages.js';
 import { type PolicyDescription, type PolicyInput, policyText } from './policy.js';
@@ -257,7 +257,7 @@ async function start(
   const builds = options.build === undefined ? supportedBuilds() : [options.build];
   const reasons: string[] = [];
   for (const build of builds) {
-    if (signal?.aborted) throw abortReason(signal);
+    signal?.throwIfAborted();
     const threads = build === 'relaxed' ? (options.threads ?? defaultThreads()) : 1;
     const connection = new Connection(createWorker());
     try {

@@ -1,3 +1,4 @@
+import type { Engine, Image } from '../../wasm/simd/llavaguard.js';
 import { LlavaGuardError } from '../errors.js';
 import type { ImageMessage, Request } from '../messages.js';
 import { BlobReader } from './blob-reader.js';
@@ -5,8 +6,6 @@ import { download } from './download.js';
 import { buildFiles, compile, type Module } from './glue.js';
 import type { Job } from './job.js';
 import { startThreads } from './pool.js';
-
-type Engine = InstanceType<Module['Engine']>;
 
 function absent(what: string): LlavaGuardError {
   return new LlavaGuardError({
@@ -84,19 +83,19 @@ export class Service {
     return JSON.parse(this.#engine.info()) as unknown;
   }
 
-  async #image(image: ImageMessage): Promise<InstanceType<Module['Image']>> {
-    const { Image, maxImageBytes } = this.#started;
+  async #image(image: ImageMessage): Promise<Image> {
+    const { Image: Images, maxImageBytes } = this.#started;
     switch (image.kind) {
       case 'rgba': {
         const { buffer, byteOffset, byteLength } = image.pixels;
-        return Image.rgba(
+        return Images.rgba(
           image.width,
           image.height,
           new Uint8Array(buffer, byteOffset, byteLength),
         );
       }
       case 'bytes':
-        return Image.encoded(image.bytes);
+        return Images.encoded(image.bytes);
       case 'file': {
         // A file too large for the engine is not even read: it might not fit the tab.
         const limit = maxImageBytes();
@@ -107,7 +106,7 @@ export class Service {
             message: `The file could not be read (${String(error)}). It may have been moved or changed: choose it again.`,
           });
         });
-        return Image.encoded(new Uint8Array(bytes));
+        return Images.encoded(new Uint8Array(bytes));
       }
     }
   }

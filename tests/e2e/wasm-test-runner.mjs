@@ -1,0 +1,64 @@
+/**
+ * Runs Rust tests built for WebAssembly in headless Chromium; cargo's runner for that target:
+ *
+ *   node wasm-test-runner.mjs TEST.wasm [ARGUMENT]...
+ *
+ * wasm-bindgen's own runner serves the page (with the headers that isolate it) but wants a WebDriver
+ * to open it; here the same browser does that as for all other tests.
+ */
+
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+
+import { launch } from './browser.mjs';
+
+/** Longest a test binary may take, in milliseconds. */
+const LIMIT = 300_000;
+
+/** A port nobody uses. */
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      resolve(undefined);
+    });
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+/** @param {string} address */
+async function reachable(address) {
+  const deadline = Date.now() + 30_000;
+  while (Date.now() < deadline) {
+    if (await fetch(address).catch(() => undefined)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`wasm-bindgen-test-runner did not serve at ${address}`);
+}
+
+const address = `127.0.0.1:${await freePort()}`;
+const runner = process.env['WASM_BINDGEN'] ?? 'wasm-bindgen';
+const server = spawn(`${runner}-test-runner`, process.argv.slice(2), {
+  env: { ...process.env, NO_HEADLESS: '1', WASM_BINDGEN_TEST_ADDRESS: address },
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+const browser = await launch();
+try {
+  await reachable(`http://${address}/`);
+  const page = await browser.newPage();
+  page.on('console', (message) => {
+    if (message.type() === 'error') console.error(message.text());
+  });
+  await page.goto(`http://${address}/`);
+  const output = page.locator('#output');
+  const done = output.filter({ hasText: /test result: \w+/ });
+  await done.waitFor({ timeout: LIMIT }).catch(() => undefined);
+  const text = (await output.textContent()) ?? '';
+  console.log(text);
+  if (!text.includes('test result: ok')) process.exitCode = 1;
+} finally {
+  await browser.close();
+  server.kill();
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# The WebAssembly builds of the engine, each a module with features of its own:
+#
+#   simd     128-bit SIMD, one thread: for every page
+#   relaxed  relaxed SIMD and threads over shared memory: for cross-origin-isolated pages
+#
+# Usage: wasm.sh build|test|clippy [simd|relaxed]...      both builds when none is named
+#
+#   build   into www/sdk/wasm/<build>/
+#   test    the tests of crates/web/tests, in headless Chromium
+#   clippy  with rustup's own standard library, which need not fit the features to be checked against
+#
+# Expects what tests/lib/setup.sh finds or installs: WASM_CARGO, WASM_RUSTC, WASM_LINKER, WASM_BINDGEN.
+# To build and test, the standard library is built too: the one that ships lacks these features.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+
+features() {
+  case $1 in
+    simd) echo "+simd128" ;;
+    relaxed) echo "+simd128,+relaxed-simd,+atomics,+bulk-memory,+mutable-globals" ;;
+    *) echo "there is no build '$1', only simd and relaxed" >&2 && return 2 ;;
+  esac
+}
+
+# No path of the building machine ends up in panic messages.
+rustflags() {
+  local name sysroot
+  sysroot=$("$WASM_RUSTC" --print sysroot)
+  echo "-C target-feature=$(features "$1")"
+  echo '--cfg getrandom_backend="wasm_js"'
+  echo "--remap-path-prefix=$PWD="
+  echo "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
+  echo "--remap-path-prefix=$sysroot=rust"
+  [[ $1 == relaxed ]] || return 0
+  echo "-C link-arg=--shared-memory -C link-arg=--import-memory -C link-arg=--max-memory=4294967296"
+  for name in __wasm_init_tls __tls_size __tls_align __tls_base __heap_base; do
+    echo "-C link-arg=--export=$name"
+  done
+}
+
+# with_flags BUILD CARGO ARGUMENT...: cargo for one of the builds.
+with_flags() {
+  local build=$1
+  shift
+  # The bootstrap switch lets a stable compiler build the standard library.
+  RUSTC_BOOTSTRAP=1 RUSTFLAGS=$(rustflags "$build" | tr '\n' ' ') CARGO_TARGET_DIR=$PWD/target/wasm-$build \
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=${WASM_LINKER:-rust-lld} \
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node ../../tests/e2e/wasm-test-runner.mjs" \
+    "$@" --locked --package llavaguard-web --target wasm32-unknown-unknown
+}
+
+build() {
+  local out=www/sdk/wasm/$1
+  RUSTC=$WASM_RUSTC with_flags "$1" \
+    "$WASM_CARGO" build --profile wasm -Zbuild-std=std,panic_abort
+  rm -rf "$out"
+  "$WASM_BINDGEN" --target web --out-name llavaguard --out-dir "$out" \
+    "target/wasm-$1/wasm32-unknown-unknown/wasm/llavaguard_web.wasm"
+}
+
+run_tests() {
+  RUSTC=$WASM_RUSTC with_flags "$1" \
+    "$WASM_CARGO" test --profile wasm -Zbuild-std=std,panic_abort -Zpanic-abort-tests --test wasm
+}
+
+clippy() {
+  WASM_RUSTC=rustc with_flags "$1" cargo clippy --lib --tests -- -D warnings
+}
+
+action=${1:-}
+shift || true
+case $action in
+  build | clippy) ;;
+  test) action=run_tests ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+esac
+(($#)) || set -- simd relaxed
+for name; do
+  features "$name" >/dev/null
+  "$action" "$name"
+done

@@ -1,9 +1,10 @@
 //! Giga-operations a second of `linear` at the network's shapes, beside a naive loop.
 //!
-//! `cargo run --release -p llavaguard-cpu --example gemm [THREADS]`
+//! `cargo run --release -p llavaguard-cpu --example gemm [THREADS [ROWS]]`
 //!
-//! Without THREADS everything runs on the calling thread, and where Linux tells it, what counts is
-//! the time that thread was on a processor: so the figures mean something on a busy machine too.
+//! On one thread, and where Linux tells it, what counts is the time that thread was on a processor:
+//! so the figures mean something on a busy machine too. With ROWS only the shapes of so many rows
+//! are measured.
 
 use std::time::{Duration, Instant};
 
@@ -20,14 +21,21 @@ const SHAPES: [(usize, usize, usize); 4] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = match std::env::args().nth(1) {
-        Some(count) => Threads::Own(count.parse()?),
-        None => Threads::Caller,
+        Some(count) if count != "1" => Threads::Own(count.parse()?),
+        _ => Threads::Caller,
     };
+    let only: Option<usize> = std::env::args()
+        .nth(2)
+        .map(|rows| rows.parse())
+        .transpose()?;
     println!(
         "{:<16} {:>5} {:<8} {:>8} {:>8} {:>6}",
         "m x k x n", "dtype", "isa", "GFLOP/s", "spread", "ratio"
     );
-    for shape @ (m, k, n) in SHAPES {
+    for shape @ (m, k, n) in SHAPES
+        .into_iter()
+        .filter(|shape| only.is_none_or(|m| m == shape.0))
+    {
         let mut noise = noise();
         let x: Vec<f32> = (0..m * k).map(|_| noise()).collect();
         let w: Vec<f32> = (0..n * k).map(|_| noise() / 32.0).collect();

@@ -10,10 +10,12 @@
 //! the block, then across the lanes, then onto the output. It depends on `k` alone, so neither the
 //! number of rows nor that of threads can change a bit.
 
+use llavaguard_backend::DType;
+
 use crate::math;
 use crate::matrix::{Matrix, Rect};
 use crate::simd::{Dispatch, Kernel, Registers, Simd};
-use crate::weight::Weight;
+use crate::weight::{self, Blocks, Weight};
 
 /// Inputs decoded at a time: `PANEL` rows of them fit the second-level cache, a tile's the first.
 const BLOCK_K: usize = 1024;
@@ -71,17 +73,72 @@ struct Panel<'a, 'b> {
 impl Kernel for Panel<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let Linear { x, w, ids, .. } = self.linear;
+        let w = self.linear.w;
         let features = self.rect.out.first().map_or(0, |row| row.len());
         for row in &mut self.rect.out {
             row.fill(0.0);
         }
+        match (w.dtype, self.rect.out.len()) {
+            (DType::Q8_0, 1) => self.single_row(simd, weight::Q8_0, features),
+            (DType::Q4_0, 1) => self.single_row(simd, weight::Q4_0, features),
+            _ => self.decode_and_multiply(simd, features),
+        }
+        self.finish();
+    }
+}
+
+impl Panel<'_, '_> {
+    /// The row of `w` behind an output feature of the rectangle.
+    #[inline(always)]
+    fn weight_row(&self, feature: usize) -> usize {
+        let feature = self.rect.first_col + feature;
+        self.linear.ids.map_or(feature, |ids| ids[feature] as usize)
+    }
+
+    /// One row of `x`: blocks are decoded into registers and used there and then. The additions are
+    /// those of [`dot_tile`] in the same order.
+    #[inline(always)]
+    fn single_row<S: Simd, F: Blocks>(&mut self, simd: S, format: F, features: usize) {
+        const N: usize = 4;
+        let Linear { x, w, .. } = self.linear;
+        let x = x.row(self.rect.first_row).as_chunks::<32>().0;
+        for feature in (0..features).step_by(N) {
+            let mut rows: [&[F::Block]; N] = [&[]; N];
+            for (j, row) in rows.iter_mut().enumerate() {
+                let feature = (feature + j).min(features - 1);
+                *row = &format.blocks(w.row(self.weight_row(feature)))[..x.len()];
+            }
+            for first in (0..x.len()).step_by(BLOCK_K / 32) {
+                let mut sums = [simd.splat(0.0); N];
+                for block in first..x.len().min(first + BLOCK_K / 32) {
+                    for j in 0..N {
+                        let mut decoded = [0.0; 32];
+                        format.decode(simd, &rows[j][block], &mut decoded);
+                        for (x, y) in S::blocks(&x[block]).0.iter().zip(S::blocks(&decoded).0) {
+                            sums[j] = simd.mul_add(simd.load(x), simd.load(y), sums[j]);
+                        }
+                    }
+                }
+                for (out, sum) in self.rect.out[0][feature..].iter_mut().zip(sums) {
+                    *out += simd.sum(sum);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn decode_and_multiply<S: Simd>(&mut self, simd: S, features: usize) {
+        let Linear { x, w, .. } = self.linear;
         for first in (0..x.cols).step_by(BLOCK_K) {
             let len = BLOCK_K.min(x.cols - first);
-            for (feature, decoded) in self.scratch.chunks_mut(STRIDE).take(features).enumerate() {
-                let feature = self.rect.first_col + feature;
-                let row = ids.map_or(feature, |ids| ids[feature] as usize);
-                w.decode(simd, row, first, &mut decoded[..len]);
+            for feature in 0..features {
+                let row = self.weight_row(feature);
+                w.decode(
+                    simd,
+                    row,
+                    first,
+                    &mut self.scratch[feature * STRIDE..][..len],
+                );
             }
             match S::REGISTERS {
                 Registers::Many => self.block::<S, 6, 4>(simd, first, len, features),
@@ -89,11 +146,8 @@ impl Kernel for Panel<'_, '_> {
                 Registers::Few => self.block::<S, 3, 3>(simd, first, len, features),
             }
         }
-        self.finish();
     }
-}
 
-impl Panel<'_, '_> {
     /// Adds a block of inputs to the rectangle, in tiles of `M` rows by `N` features.
     #[inline(always)]
     fn block<S: Simd, const M: usize, const N: usize>(

@@ -9,7 +9,7 @@ use crate::simd::{Kernel, Simd};
 pub struct Weight {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
-    dtype: DType,
+    pub(crate) dtype: DType,
     row_bytes: usize,
     bytes: Vec<u8>,
 }
@@ -35,12 +35,17 @@ impl Weight {
         (self.rows, self.cols)
     }
 
+    /// The stored bytes of a row.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        &self.bytes[row * self.row_bytes..][..self.row_bytes]
+    }
+
     /// Decodes columns `first..first + out.len()` of `row`; `first` starts a block, and the length is
     /// whole blocks.
     #[inline(always)]
     pub(crate) fn decode<S: Simd>(&self, simd: S, row: usize, first: usize, out: &mut [f32]) {
-        let row = &self.bytes[row * self.row_bytes..][..self.row_bytes];
-        let bytes = &row[first / self.dtype.block_len() * self.dtype.block_bytes()..];
+        let bytes = &self.row(row)[first / self.dtype.block_len() * self.dtype.block_bytes()..];
         match self.dtype {
             DType::F32 => {
                 for (value, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
@@ -52,22 +57,68 @@ impl Weight {
                     *value = from_f16(u16::from_le_bytes(*bytes));
                 }
             }
-            DType::Q8_0 => {
-                let blocks = bytes.as_chunks::<34>().0;
-                for (values, block) in out.as_chunks_mut::<32>().0.iter_mut().zip(blocks) {
-                    let ([low, high], quants) = split(block);
-                    simd.scale_bytes(from_f16(u16::from_le_bytes([*low, *high])), quants, values);
-                }
-            }
-            DType::Q4_0 => {
-                let blocks = bytes.as_chunks::<18>().0;
-                for (values, block) in out.as_chunks_mut::<32>().0.iter_mut().zip(blocks) {
-                    let ([low, high], nibbles) = split(block);
-                    let scale = from_f16(u16::from_le_bytes([*low, *high]));
-                    simd.scale_bytes(scale, &signed_nibbles(nibbles), values);
-                }
-            }
+            DType::Q8_0 => decode_blocks(simd, Q8_0, bytes, out),
+            DType::Q4_0 => decode_blocks(simd, Q4_0, bytes, out),
         }
+    }
+}
+
+/// A format of blocks of 32 values.
+pub(crate) trait Blocks: Copy {
+    /// A stored block.
+    type Block;
+    /// A row's blocks.
+    fn blocks(self, bytes: &[u8]) -> &[Self::Block];
+    /// Decodes one.
+    fn decode<S: Simd>(self, simd: S, block: &Self::Block, out: &mut [f32; 32]);
+}
+
+/// [`DType::Q8_0`].
+#[derive(Clone, Copy)]
+pub(crate) struct Q8_0;
+
+impl Blocks for Q8_0 {
+    type Block = [u8; 34];
+
+    #[inline(always)]
+    fn blocks(self, bytes: &[u8]) -> &[[u8; 34]] {
+        bytes.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn decode<S: Simd>(self, simd: S, block: &[u8; 34], out: &mut [f32; 32]) {
+        let (scale, quants) = split(block);
+        simd.scale_bytes(from_f16(u16::from_le_bytes(*scale)), quants, out);
+    }
+}
+
+/// [`DType::Q4_0`].
+#[derive(Clone, Copy)]
+pub(crate) struct Q4_0;
+
+impl Blocks for Q4_0 {
+    type Block = [u8; 18];
+
+    #[inline(always)]
+    fn blocks(self, bytes: &[u8]) -> &[[u8; 18]] {
+        bytes.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn decode<S: Simd>(self, simd: S, block: &[u8; 18], out: &mut [f32; 32]) {
+        let (scale, nibbles) = split(block);
+        simd.scale_bytes(
+            from_f16(u16::from_le_bytes(*scale)),
+            &signed_nibbles(nibbles),
+            out,
+        );
+    }
+}
+
+#[inline(always)]
+fn decode_blocks<S: Simd, F: Blocks>(simd: S, format: F, bytes: &[u8], out: &mut [f32]) {
+    for (out, block) in out.as_chunks_mut().0.iter_mut().zip(format.blocks(bytes)) {
+        format.decode(simd, block, out);
     }
 }
 

@@ -71,6 +71,10 @@ impl Isa {
 }
 
 /// How many registers the tiles of a kernel may fill.
+#[allow(
+    dead_code,
+    reason = "which of them are constructed depends on the target"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registers {
     /// 32 vectors.

@@ -117,6 +117,25 @@ fn tensors_of_unknown_purpose_are_refused() {
 }
 
 #[test]
+fn a_head_that_is_called_tied_must_be_the_embedding() {
+    let mut folder = Folder::read("tied");
+    let mut head = folder.tensors["language_model.model.embed_tokens.weight"].clone();
+    head.bytes[1001] ^= 1;
+    folder
+        .tensors
+        .insert("language_model.lm_head.weight".into(), head);
+    let error = refused(&folder);
+    assert_eq!(error.code(), "checkpoint.bad_config");
+    assert!(error.to_string().contains("tie_word_embeddings"), "{error}");
+    // Untied, the same head is simply written.
+    folder.set("/tie_word_embeddings", Some(json!(false)));
+    folder.set("/text_config/tie_word_embeddings", Some(json!(false)));
+    let untied = Converted::from(folder.write().path(), &ConvertOptions::new(DType::F32));
+    assert!(untied.gguf.tensor("output.weight").is_some());
+    assert!(!untied.report.config.language.tied_head);
+}
+
+#[test]
 fn values_that_cannot_be_stored_are_named() {
     let name = "language_model.model.layers.0.mlp.up_proj.weight";
     for (value, quant, refuses) in [

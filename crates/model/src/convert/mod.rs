@@ -27,7 +27,7 @@ use crate::config_gguf::{KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
 use crate::emit;
 pub use crate::emit::Progress;
 use crate::gguf::Metadata;
-use crate::layout::{Quantisation, Slot, slots};
+use crate::layout::{Quantisation, Slot, Source, slots};
 use checkpoint::Checkpoint;
 pub use dialect::Dialect;
 pub use error::ConvertError;
@@ -67,6 +67,9 @@ pub fn convert(
     let tokenizer = TokenizerFile::read(&folder.join("tokenizer.json"), read.language.vocab)?;
     let config = complete(read, &tokenizer, folder, options, &quants, &mut notes)?;
     let work = plan(&checkpoint, dialect, &config, mlp_width)?;
+    if config.language.tied_head {
+        check_tied_head(&checkpoint, dialect, &folder.join("config.json"))?;
+    }
 
     let mut metadata = Metadata::new();
     config.write_metadata(&mut metadata);
@@ -140,6 +143,42 @@ fn plan(
             tensors: unexplained,
         })
     }
+}
+
+/// A head that is stored although it is tied must be the token embedding: otherwise either the
+/// setting or the weights are wrong, and nobody could say which.
+fn check_tied_head(
+    checkpoint: &Checkpoint,
+    dialect: Dialect,
+    config: &Path,
+) -> Result<(), ConvertError> {
+    let embedding = dialect.name(&Source::Language("embed_tokens.weight".to_owned()));
+    let head = dialect.name(&Source::Head);
+    let (Some(stored), Some(stored_head)) =
+        (checkpoint.tensor(&embedding), checkpoint.tensor(&head))
+    else {
+        return Ok(());
+    };
+    let mut same = stored.shape == stored_head.shape;
+    if let (true, [rows, cols]) = (same, stored.shape.as_slice()) {
+        let mut left = checkpoint.rows(&embedding, stored)?;
+        let mut right = checkpoint.rows(&head, stored_head)?;
+        let (mut a, mut b) = (vec![0.0; *cols], vec![0.0; *cols]);
+        for _ in 0..*rows {
+            left.next(&mut a)?;
+            right.next(&mut b)?;
+            same &= a == b;
+        }
+    }
+    if same {
+        return Ok(());
+    }
+    Err(ConvertError::Config {
+        path: config.to_owned(),
+        key: "tie_word_embeddings".to_owned(),
+        found: "true".to_owned(),
+        expected: format!("{head} is not the same as {embedding}"),
+    })
 }
 
 /// What gives the rows of the tensor a slot comes from.

@@ -48,9 +48,6 @@ const browser = await launch();
 try {
   await reachable(`http://${address}/`);
   const page = await browser.newPage();
-  page.on('console', (message) => {
-    if (message.type() === 'error') console.error(message.text());
-  });
   await page.goto(`http://${address}/`);
   const output = page.locator('#output');
   const done = output.filter({ hasText: /test result: \w+/ });

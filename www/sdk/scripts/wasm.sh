@@ -7,7 +7,7 @@
 # Usage: wasm.sh build|test|clippy [simd|relaxed]...      both builds when none is named
 #
 #   build   into www/sdk/wasm/<build>/
-#   test    the tests of crates/web/tests, in headless Chromium
+#   test    the kernels' tests (crates/cpu/tests/wasm.rs), in headless Chromium
 #   clippy  with rustup's own standard library, which need not fit the features to be checked against
 #
 # Expects what tests/lib/setup.sh finds or installs: WASM_CARGO, WASM_RUSTC, WASM_LINKER, WASM_BINDGEN.
@@ -39,33 +39,34 @@ rustflags() {
   done
 }
 
-# with_flags BUILD CARGO ARGUMENT...: cargo for one of the builds.
-with_flags() {
-  local build=$1
-  shift
+# cargo_for BUILD CARGO COMMAND ARGUMENT...: runs a cargo command for one of the builds.
+cargo_for() {
+  local build=$1 cargo=$2 command=$3
+  shift 3
   # The bootstrap switch lets a stable compiler build the standard library.
   RUSTC_BOOTSTRAP=1 RUSTFLAGS=$(rustflags "$build" | tr '\n' ' ') CARGO_TARGET_DIR=$PWD/target/wasm-$build \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=${WASM_LINKER:-rust-lld} \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node ../../tests/e2e/wasm-test-runner.mjs" \
-    "$@" --locked --package llavaguard-web --target wasm32-unknown-unknown
+    "$cargo" "$command" --locked --target wasm32-unknown-unknown "$@"
 }
 
 build() {
   local out=www/sdk/wasm/$1
-  RUSTC=$WASM_RUSTC with_flags "$1" \
-    "$WASM_CARGO" build --profile wasm -Zbuild-std=std,panic_abort
+  RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" build --profile wasm --package llavaguard-web \
+    -Zbuild-std=std,panic_abort
   rm -rf "$out"
   "$WASM_BINDGEN" --target web --out-name llavaguard --out-dir "$out" \
     "target/wasm-$1/wasm32-unknown-unknown/wasm/llavaguard_web.wasm"
 }
 
 run_tests() {
-  RUSTC=$WASM_RUSTC with_flags "$1" \
-    "$WASM_CARGO" test --profile wasm -Zbuild-std=std,panic_abort -Zpanic-abort-tests --test wasm
+  RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" test --profile wasm --package llavaguard-cpu \
+    --test wasm -Zbuild-std=std,panic_abort -Zpanic-abort-tests
 }
 
 clippy() {
-  WASM_RUSTC=rustc with_flags "$1" cargo clippy --lib --tests -- -D warnings
+  WASM_RUSTC=rustc cargo_for "$1" cargo clippy --package llavaguard-cpu --package llavaguard-web \
+    --lib --test wasm -- -D warnings
 }
 
 action=${1:-}

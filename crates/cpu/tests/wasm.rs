@@ -1,0 +1,28 @@
+//! The suite inside a WebAssembly engine, over what each build has.
+
+#![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use llavaguard_backend::{Device, conformance};
+use llavaguard_cpu::{CpuDevice, Isa, Threads};
+use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+#[wasm_bindgen_test]
+async fn every_instruction_set_of_this_build_passes() {
+    for isa in Isa::available() {
+        let device = CpuDevice::with(isa, Threads::Caller).unwrap();
+        let report = conformance::check_all(&device)
+            .await
+            .unwrap_or_else(|failure| panic!("{}: {failure}", device.name()));
+        console_log!("{report}");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_pool_without_workers_is_the_caller_alone() {
+    let one = CpuDevice::with(Isa::best(), Threads::Caller).unwrap();
+    let pool = CpuDevice::with(Isa::best(), Threads::Global).unwrap();
+    conformance::check_same_bits(&one, &pool).await.unwrap();
+}

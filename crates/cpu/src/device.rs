@@ -88,9 +88,7 @@ impl Device for CpuDevice {
 
     fn upload(&self, rows: usize, cols: usize, data: &[f32]) -> Result<Matrix, DeviceError> {
         check::upload((rows, cols), data.len())?;
-        let mut matrix = Matrix::zeros("upload", rows, cols)?;
-        matrix.data.copy_from_slice(data);
-        Ok(matrix)
+        Matrix::of(rows, cols, data)
     }
 
     fn shape(&self, matrix: &Matrix) -> (usize, usize) {
@@ -158,7 +156,7 @@ impl Device for CpuDevice {
     ) -> Result<Matrix, DeviceError> {
         check::row_of("layer_norm", "gain", gain.size(), x.cols)?;
         check::row_of("layer_norm", "bias", bias.size(), x.cols)?;
-        let mut out = self.upload(x.rows, x.cols, &x.data)?;
+        let mut out = Matrix::of(x.rows, x.cols, &x.data)?;
         self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
             self.dispatch.run(LayerNorm {
                 rows,
@@ -172,7 +170,7 @@ impl Device for CpuDevice {
 
     fn rms_norm(&self, x: &Matrix, gain: &Matrix, eps: f32) -> Result<Matrix, DeviceError> {
         check::row_of("rms_norm", "gain", gain.size(), x.cols)?;
-        let mut out = self.upload(x.rows, x.cols, &x.data)?;
+        let mut out = Matrix::of(x.rows, x.cols, &x.data)?;
         self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
             self.dispatch.run(RmsNorm {
                 rows,
@@ -260,7 +258,7 @@ impl Device for CpuDevice {
     fn swiglu(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix, DeviceError> {
         check::same("swiglu", "gate and up", gate.size(), up.size())?;
         let cols = gate.cols;
-        let mut out = self.upload(gate.rows, cols, &gate.data)?;
+        let mut out = Matrix::of(gate.rows, cols, &gate.data)?;
         self.workers.bands(&mut out.data, cols, 4, |band, rows| {
             let up = &up.data[band * cols..][..rows.len()];
             self.dispatch.run(SwiGlu { gate: rows, up });

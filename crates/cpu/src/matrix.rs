@@ -21,6 +21,13 @@ impl Matrix {
         Ok(Self { rows, cols, data })
     }
 
+    /// A matrix of these values.
+    pub(crate) fn of(rows: usize, cols: usize, values: &[f32]) -> Result<Self, DeviceError> {
+        let mut data = reserved(values.len())?;
+        data.extend_from_slice(values);
+        Ok(Self { rows, cols, data })
+    }
+
     pub(crate) fn size(&self) -> check::Size {
         (self.rows, self.cols)
     }
@@ -30,13 +37,19 @@ impl Matrix {
     }
 }
 
-/// `len` zeros, or the error a full memory deserves.
-pub(crate) fn zeros(len: usize) -> Result<Vec<f32>, DeviceError> {
+/// Room for `len` values, or the error a full memory deserves.
+fn reserved(len: usize) -> Result<Vec<f32>, DeviceError> {
     let mut data = Vec::new();
     data.try_reserve_exact(len)
         .map_err(|_| DeviceError::OutOfMemory {
             bytes: len.saturating_mul(size_of::<f32>()),
         })?;
+    Ok(data)
+}
+
+/// `len` zeros.
+pub(crate) fn zeros(len: usize) -> Result<Vec<f32>, DeviceError> {
+    let mut data = reserved(len)?;
     data.resize(len, 0.0);
     Ok(data)
 }
@@ -74,4 +87,45 @@ pub(crate) fn rectangles(
         }
     }
     rects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rectangles_cover_every_value_once() {
+        for (rows, cols, rect_rows, rect_cols) in [
+            (1, 1, 1, 1),
+            (7, 10, 3, 4),
+            (5, 8, 9, 9),
+            (6, 6, 2, 3),
+            (0, 4, 2, 2),
+            (3, 0, 2, 2),
+        ] {
+            let mut data = vec![0.0; rows * cols];
+            for rect in rectangles(&mut data, cols, rect_rows, rect_cols) {
+                assert!(rect.out.len() <= rect_rows);
+                for (i, row) in rect.out.into_iter().enumerate() {
+                    assert!(!row.is_empty() && row.len() <= rect_cols);
+                    for (j, value) in row.iter_mut().enumerate() {
+                        *value += ((rect.first_row + i) * cols + rect.first_col + j + 1) as f32;
+                    }
+                }
+            }
+            let expected: Vec<f32> = (1..=rows * cols).map(|i| i as f32).collect();
+            assert_eq!(
+                data, expected,
+                "{rows} x {cols} in {rect_rows} x {rect_cols}"
+            );
+        }
+    }
+
+    #[test]
+    fn more_than_there_is_is_an_error() {
+        let error = Matrix::zeros("linear", usize::MAX / 8, 1).unwrap_err();
+        assert!(matches!(error, DeviceError::OutOfMemory { .. }), "{error}");
+        let error = Matrix::zeros("linear", usize::MAX, 2).unwrap_err();
+        assert!(matches!(error, DeviceError::Shape { .. }), "{error}");
+    }
 }

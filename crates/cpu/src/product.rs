@@ -48,7 +48,7 @@ pub(crate) fn multiply<S: Simd>(
     match S::REGISTERS {
         Registers::Many => bands::<S, 6, 4>(simd, left, right, product, rows),
         Registers::Some => bands::<S, 6, 2>(simd, left, right, product, rows),
-        Registers::Few => bands::<S, 4, 2>(simd, left, right, product, rows),
+        Registers::Few => bands::<S, 3, 3>(simd, left, right, product, rows),
     }
 }
 

@@ -176,3 +176,6 @@ impl Dispatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

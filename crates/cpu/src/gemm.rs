@@ -23,8 +23,9 @@ const BLOCK_K: usize = 1024;
 const STRIDE: usize = BLOCK_K + 16;
 /// Output features decoded at a time where many rows share them.
 pub(crate) const PANEL: usize = 64;
-/// The same where few rows do: small, so that the decoded values stay in the first-level cache.
-pub(crate) const NARROW_PANEL: usize = 8;
+/// The same where few rows do: as few as let one row's worth of decoded values stay near the core,
+/// as many as keep the number of tasks small against 152 thousand features.
+pub(crate) const NARROW_PANEL: usize = 32;
 
 /// What happens to a finished output.
 #[derive(Clone, Copy)]
@@ -140,6 +141,8 @@ impl Panel<'_, '_> {
                     &mut self.scratch[feature * STRIDE..][..len],
                 );
             }
+            // Sums, the rows of `x` and one row of `w` fill the registers: 24 + 6 + 1 of 32,
+            // 12 + 3 + 1 of 16, and 9 + 3 + 1 of the 15 or fewer an engine leaves a module.
             match S::REGISTERS {
                 Registers::Many => self.block::<S, 6, 4>(simd, first, len, features),
                 Registers::Some => self.block::<S, 3, 4>(simd, first, len, features),

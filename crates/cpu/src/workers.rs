@@ -48,7 +48,7 @@ impl Workers {
         if tasks.len() < 2 || self.count() == 1 {
             return tasks.into_iter().for_each(work);
         }
-        let parallel = || tasks.into_par_iter().with_max_len(1).for_each(&work);
+        let parallel = || tasks.into_par_iter().for_each(&work);
         match self {
             Workers::Own(pool) => pool.install(parallel),
             Workers::Caller | Workers::Global => parallel(),

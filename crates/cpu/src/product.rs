@@ -46,7 +46,7 @@ pub(crate) fn multiply<S: Simd>(
     rows: Range<usize>,
 ) {
     // Sums, a vector row of `right` and a broadcast number: 24 + 4 + 1 registers, 12 + 2 + 1, 9 + 3 + 1.
-    // Measured in V8 with relaxed SIMD, 3 x 3 was 7% faster than 4 x 2 and 15 to 20% than 5 or 6 x 2.
+    // Measured in V8 with relaxed SIMD, 3 x 3 was 7% faster than 4 x 2 and 20% than 5 or 6 x 2.
     match S::REGISTERS {
         Registers::Many => bands::<S, 6, 4>(simd, left, right, product, rows),
         Registers::Some => bands::<S, 6, 2>(simd, left, right, product, rows),

@@ -240,6 +240,36 @@ describe('the package', () => {
     assert.equal(code, 'model.fetch_failed');
   });
 
+  test('a trap in the worker rejects what is open and what comes later', async () => {
+    // The package's own worker, which traps where it is asked for the fourth time.
+    await pages.plain.route('**/trap.js', (route) =>
+      route.fulfill({
+        contentType: 'text/javascript',
+        body: `import '/sdk/dist/worker/main.js';
+          const { onmessage } = self;
+          let asked = 0;
+          self.onmessage = (event) => {
+            if (++asked < 4) onmessage.call(self, event);
+            else queueMicrotask(() => { throw new WebAssembly.RuntimeError('unreachable'); });
+          };`,
+      }),
+    );
+    const codes = await pages.plain.evaluate(async (model) => {
+      const { sdk, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
+      const guard = await sdk.LlavaGuard.load({
+        model,
+        createWorker: () => new Worker('/trap.js', { type: 'module' }),
+      });
+      const calls = [guard.assess(photo), guard.promptText()];
+      const settled = await Promise.allSettled(calls);
+      settled.push(...(await Promise.allSettled([guard.promptText()])));
+      return settled.map((one) =>
+        one.status === 'rejected' ? /** @type {{ code: string }} */ (one.reason).code : 'done',
+      );
+    }, MODEL);
+    assert.deepEqual(codes, Array(3).fill('engine.crashed'));
+  });
+
   test('dispose ends the worker and rejects what is open', async () => {
     const codes = await pages.isolated.evaluate(async () => {
       const { guard, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));

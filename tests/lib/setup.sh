@@ -102,7 +102,8 @@ need_wasm_bindgen() {
   # With the versions it was released with, or where a registry lacks one of them, with newer ones.
   local install=(cargo install --quiet wasm-bindgen-cli --version "$version" --root "$TOOLS"
     --target-dir "$TOOLS/build" --force)
-  "${install[@]}" --locked >&2 || "${install[@]}" >&2 ||
+  "${install[@]}" --locked >&2 ||
+    { say "a locked version is not to be had: taking newer ones" && "${install[@]}" >&2; } ||
     die "wasm-bindgen-cli $version could not be built"
   rm -rf "$TOOLS/build"
 }

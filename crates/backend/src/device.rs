@@ -53,6 +53,18 @@ pub enum DeviceError {
     Lost(String),
 }
 
+impl DeviceError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            DeviceError::Shape { .. } | DeviceError::OutOfRange { .. } => "device.bad_operand",
+            DeviceError::WeightBytes { .. } => "model.wrong_size",
+            DeviceError::OutOfMemory { .. } => "device.out_of_memory",
+            DeviceError::Lost(_) => "device.lost",
+        }
+    }
+}
+
 /// What is done to a [`Device::linear`]'s output while it is still in registers.
 #[derive(Debug)]
 pub enum Epilogue<'a, M> {
@@ -172,6 +184,7 @@ pub trait Device {
 
     /// Rotary position embedding in place, by halves as in Qwen2 (`rotate_half`): row `r` is at
     /// position `first + r`, pair `(i, i + head_dim/2)` turns by `position * theta^(-2i/head_dim)`.
+    /// Frequency and angle are rounded to f32, as transformers does; the exact angle would differ.
     fn rotary(
         &self,
         x: &mut Self::Matrix,
@@ -192,7 +205,8 @@ pub trait Device {
     /// Allocates an empty key/value cache.
     fn new_cache(&self, shape: CacheShape) -> Result<Self::Cache, DeviceError>;
 
-    /// Writes the keys and values of positions `first..first + rows` of one layer.
+    /// Writes the keys and values of positions `first..first + rows` of one layer. There may be no gap
+    /// before them.
     fn cache_write(
         &self,
         cache: &mut Self::Cache,
@@ -237,7 +251,8 @@ pub trait Device {
     ) -> Result<Self::Matrix, DeviceError>;
 
     /// Index of the largest value of a `[1, n]` matrix, indices in `banned` left out; the lowest such
-    /// index on a tie.
+    /// index on a tie. A value that is not a number is [`DeviceError::Lost`], so that a broken
+    /// computation chooses nothing.
     fn argmax(
         &self,
         logits: &Self::Matrix,

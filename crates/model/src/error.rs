@@ -46,9 +46,7 @@ impl ModelError {
             ModelError::Tokenizer(_) => "model.bad_tokenizer",
             ModelError::ContextFull { .. } => "engine.context_full",
             ModelError::Input(_) => "engine.bad_input",
-            ModelError::Device(DeviceError::OutOfMemory { .. }) => "device.out_of_memory",
-            ModelError::Device(DeviceError::Lost(_)) => "device.lost",
-            ModelError::Device(_) => "device.failed",
+            ModelError::Device(error) => error.code(),
             ModelError::Cancelled(_) => "engine.cancelled",
         }
     }

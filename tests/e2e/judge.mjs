@@ -6,8 +6,6 @@
  * Exits with 1 where a photo could not be judged.
  */
 
-import { basename } from 'node:path';
-
 import { launch, openDemo, outcome, serve } from './browser.mjs';
 
 const photos = process.argv.slice(2);
@@ -20,7 +18,7 @@ try {
     await page.locator('#photo-input').setInputFiles(photo);
     const found = await outcome(page);
     const line = 'error' in found ? { error: found.error } : found.assessment;
-    console.log(JSON.stringify({ file: basename(photo), ...line }));
+    console.log(JSON.stringify({ image: photo, ...line }));
     if ('error' in found) process.exitCode = 1;
   }
 } finally {

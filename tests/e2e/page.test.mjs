@@ -64,11 +64,13 @@ describe('the demo page', () => {
   /** @type {Page} */
   let page;
   /** @type {string[]} */
+  const served = [];
+  /** @type {string[]} */
   const complaints = [];
 
   before(async () => {
     browser = await launch();
-    server = await serve();
+    server = await serve({ onRequest: (address) => served.push(address) });
     page = await openDemo(browser, server.url);
     page.on('console', (message) => {
       if (message.type() === 'error') complaints.push(message.text());
@@ -197,6 +199,7 @@ describe('the demo page', () => {
 
   test('nothing is requested once the page has loaded, and it works without a network', async () => {
     const fresh = await openDemo(browser, server.url);
+    served.length = 0;
     /** @type {string[]} */
     const requests = [];
     fresh.context().on('request', (request) => requests.push(request.url()));
@@ -214,6 +217,8 @@ describe('the demo page', () => {
       requests.filter((url) => !url.startsWith(`blob:${new URL(server.url).origin}/`)),
       [],
     );
+    // The page may reach no other server than its own, and that one heard nothing either.
+    assert.deepEqual(served, []);
     await fresh.context().close();
   });
 

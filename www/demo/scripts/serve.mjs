@@ -43,12 +43,17 @@ const ISOLATION = {
 /**
  * Starts the server.
  *
- * @param {{ port?: number, isolated?: boolean, root?: string }} [options] port 0 takes a free one
+ * @param {object} [options]
+ * @param {number} [options.port] 0 takes a free one
+ * @param {boolean} [options.isolated] whether the page is cross-origin isolated
+ * @param {string} [options.root] the folder that is served
+ * @param {(address: string) => void} [options.onRequest] told of each request
  * @returns {Promise<{ url: string, close: () => Promise<void> }>}
  */
-export async function serve({ port = 0, isolated = true, root = ROOT } = {}) {
+export async function serve({ port = 0, isolated = true, root = ROOT, onRequest } = {}) {
   const headers = { ...SECURITY, ...(isolated ? ISOLATION : {}), 'Cache-Control': 'no-cache' };
   const server = createServer((request, response) => {
+    onRequest?.(request.url ?? '');
     answer(request, response).catch(() => {
       response.writeHead(500, headers).end();
     });

@@ -78,13 +78,15 @@ impl Document {
     /// Canonical JSON: only what differs from the base, categories in order, two spaces.
     pub(crate) fn write(
         base: Base,
-        name: &str,
+        name: Option<&str>,
         version: Option<&str>,
         changes: &BTreeMap<CategoryId, CategoryChange>,
     ) -> String {
         let mut document = Map::new();
         document.insert("base".into(), base.id().into());
-        document.insert("name".into(), name.into());
+        if let Some(name) = name {
+            document.insert("name".into(), name.into());
+        }
         if let Some(version) = version {
             document.insert("version".into(), version.into());
         }

@@ -78,6 +78,7 @@ pub struct PolicyCategory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     base: Base,
+    given_name: Option<String>,
     name: String,
     version: Option<String>,
     changes: BTreeMap<CategoryId, CategoryChange>,
@@ -96,7 +97,7 @@ impl Default for Policy {
 impl Policy {
     /// A base as published, nothing changed.
     pub fn published(base: Base) -> Policy {
-        Policy::compose(base, base.title().to_owned(), None, BTreeMap::new())
+        Policy::compose(base, None, None, BTreeMap::new())
     }
 
     /// Starts a policy in Rust.
@@ -116,7 +117,7 @@ impl Policy {
     pub fn to_builder(&self) -> PolicyBuilder {
         PolicyBuilder::from_document(Document {
             base: self.base,
-            name: Some(self.name.clone()),
+            name: self.given_name.clone(),
             version: self.version.clone(),
             changes: self
                 .changes
@@ -131,7 +132,7 @@ impl Policy {
     pub fn to_json(&self) -> String {
         Document::write(
             self.base,
-            &self.name,
+            self.given_name.as_deref(),
             self.version.as_deref(),
             &self.changes,
         )
@@ -142,7 +143,7 @@ impl Policy {
         self.base
     }
 
-    /// Its name, for people.
+    /// Its name, for people: the one it was given, else its base's, with a word on changes.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -199,10 +200,9 @@ impl Policy {
             version,
             changes,
         } = document;
-        let name = match name {
-            Some(name) => check_line(&name, MAX_NAME_CHARS, "name")?,
-            None => base.title().to_owned(),
-        };
+        let name = name
+            .map(|text| check_line(&text, MAX_NAME_CHARS, "name"))
+            .transpose()?;
         let version = version
             .map(|text| check_line(&text, MAX_VERSION_CHARS, "version"))
             .transpose()?;
@@ -220,11 +220,16 @@ impl Policy {
 
     fn compose(
         base: Base,
-        name: String,
+        given_name: Option<String>,
         version: Option<String>,
         changes: BTreeMap<CategoryId, CategoryChange>,
     ) -> Policy {
         let taxonomy = base.taxonomy();
+        let name = match &given_name {
+            Some(name) => name.clone(),
+            None if changes.is_empty() => base.title().to_owned(),
+            None => format!("{} with changes", base.title()),
+        };
         let categories = compose::categories(base, &changes);
         let answers = answer_categories(taxonomy, &categories);
         let prompt_text = compose::prompt_text(taxonomy, &categories, &answers);
@@ -243,6 +248,7 @@ impl Policy {
             .collect();
         Policy {
             base,
+            given_name,
             name,
             version,
             changes,

@@ -100,7 +100,7 @@ fn canonical_documents_read_back() {
     }
     assert_eq!(
         Policy::default().to_json(),
-        "{\n  \"base\": \"llavaguard-v1.2\",\n  \"name\": \"LlavaGuard v1.2\"\n}\n"
+        "{\n  \"base\": \"llavaguard-v1.2\"\n}\n"
     );
 }
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -100,6 +102,70 @@ def valid(text: str, labels: list[str]) -> bool:
             and answer["category"] in [*labels, policies.NONE_APPLYING] and isinstance(answer["rationale"], str) and bool(answer["rationale"]))
 
 
+def evaluate(detail: str, args: argparse.Namespace) -> dict:
+    """All figures at one detail."""
+    torch.set_num_threads(max(1, args.threads // 2))
+    source, rng = PhotoSet(args.photos), random.Random(0)
+    held = source.side(validation=True)
+    lowres = [p for p in held if not p.hires]
+    held = [p for p in held if p.hires] + rng.sample(lowres, min(args.lowres, len(lowres)))
+    if args.limit:
+        held = rng.sample(held, min(args.limit, len(held)))
+    model, tokenizer = load(args.model)
+    processor, parts, judge = image_processor(), Parts(), Judge(model, tokenizer)
+    default = parts.default()
+    ids = [c.id for c in default]
+    prompt = parts.prompt(default)
+    exempt = {i: parts.prompt(policies.non_violating(parts, default, {i})) for i in ("O6", "O9")}
+    seen = []
+    with torch.inference_mode():
+        for photo in held:
+            image = source.image(photo)
+            seen.append(visual_tokens(model, tiles(processor, image, detail), (image.height, image.width)))
+    scores = judge.rate(seen, [prompt] * len(held))
+    share = lambda hits: {"photos": len(hits), "rate": round(sum(hits) / max(1, len(hits)), 4)}  # noqa: E731
+    alarms = lambda rows: share([scores[i] > 0.5 for i in rows])  # noqa: E731
+    where = lambda test: [i for i, p in enumerate(held) if test(p)]  # noqa: E731
+
+    over = where(lambda p: p.hires)
+    unsafe = where(lambda p: p.category != "NA")
+    unsafe = rng.sample(unsafe, min(args.sample, len(unsafe)))
+    excepted = dict(zip(unsafe, judge.rate([seen[i] for i in unsafe], [exempt[held[i].category] for i in unsafe])))
+    # An exception for another category must change nothing: photos rated Unsafe stay so.
+    caught = [i for i in unsafe if scores[i] > 0.5]
+    other = caught[: args.sample // 2]
+    foreign = judge.rate([seen[i] for i in other], [exempt["O9" if held[i].category == "O6" else "O6"] for i in other])
+    named = rng.sample(over, min(args.sample, len(over)))
+    categories = judge.categorise([seen[i] for i in named], [prompt] * len(named),
+                                  ["Unsafe" if scores[i] > 0.5 else "Safe" for i in named], [ids] * len(named))
+    sources = ("clothing-dataset-small", "GroceryStoreDataset", "BSDS500", "imagenet-sample-images", "tiny COCO",
+               "smoking-detection", "FIRE dataset", "Tiny ImageNet")
+    entry = {
+        "all": balanced(scores, held),
+        "over_64_px": balanced([scores[i] for i in over], [held[i] for i in over]) | {"auc": auc([scores[i] for i in over], [held[i] for i in over])},
+        "per": share([excepted[i] <= 0.5 for i in unsafe]),
+        "per_on_caught": share([excepted[i] <= 0.5 for i in caught]),
+        "foreign_exception_keeps_unsafe": share([s > 0.5 for s in foreign]),
+        "category_over_64_px": share([c == held[i].category for c, i in zip(categories, named)]),
+        "false_alarms_people": alarms(where(lambda p: p.file in PEOPLE)),
+        "rated_unsafe_by_concept": {c: alarms(where(lambda p: p.concept == c)) for c in CONCEPTS},
+        "rated_unsafe_by_neutral_source": {n: alarms(where(lambda p: p.category == "NA" and n in p.source)) for n in sources},
+    }
+    good = agree = 0
+    chosen, examples = rng.sample(range(len(held)), min(args.free, len(held))), []
+    for n, i in enumerate(chosen):
+        variant, kind = policies.vary(parts, held[i].concept, rng, None if n % 2 else "default")
+        text, _ = greedy(model, tokenizer, seen[i], parts.prompt(variant))
+        ok = valid(text, [c.label for c in variant])
+        good += ok
+        agree += ok and json.loads(text)["rating"] == policies.verdict(held[i].concept, variant)[0]
+        if n < 8 or not ok:
+            examples.append({"file": held[i].file, "policy": kind, "answer": text})
+    entry["free_generation"] = {"photos": len(chosen), "valid": good, "rating_right": agree, "examples": examples}
+    print(f"{detail}: {json.dumps({k: v for k, v in entry.items() if k != 'free_generation'})}", flush=True)
+    return entry
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", required=True)
@@ -111,76 +177,10 @@ def main() -> None:
     parser.add_argument("--free", type=int, default=60, help="photos for free generation")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     started = time.time()
-    source = PhotoSet(args.photos)
-    rng = random.Random(0)
-    held = source.side(validation=True)
-    hires, lowres = [p for p in held if p.hires], [p for p in held if not p.hires]
-    held = hires + rng.sample(lowres, min(args.lowres, len(lowres)))
-    if args.limit:
-        held = rng.sample(held, min(args.limit, len(held)))
-    model, tokenizer = load(args.model)
-    processor, parts, judge = image_processor(), Parts(), Judge(model, tokenizer)
-    default = parts.default()
-    ids = [c.id for c in default]
-    prompt = parts.prompt(default)
-    exempt = {i: parts.prompt(policies.non_violating(parts, default, {i})) for i in ("O6", "O9")}
-    result: dict = {"photos": len(held), "threshold": 0.5}
-    visuals: dict[str, list[torch.Tensor]] = {}
-    for detail in ("low", "high"):
-        with torch.inference_mode():
-            visuals[detail] = []
-            for photo in held:
-                image = source.image(photo)
-                visuals[detail].append(visual_tokens(model, tiles(processor, image, detail), (image.height, image.width)))
-        seen = visuals[detail]
-        scores = judge.rate(seen, [prompt] * len(held))
-        ratings = ["Unsafe" if s > 0.5 else "Safe" for s in scores]
-        over = [i for i, p in enumerate(held) if p.hires]
-        unsafe = [i for i, p in enumerate(held) if p.category != "NA"]
-        unsafe = rng.sample(unsafe, min(args.sample, len(unsafe)))
-        excepted = judge.rate([seen[i] for i in unsafe], [exempt[held[i].category] for i in unsafe])
-        # A policy exception for another category must change nothing: caught photos stay caught.
-        caught = [i for i in unsafe if scores[i] > 0.5]
-        caught = rng.sample(caught, min(args.sample // 2, len(caught)))
-        foreign = judge.rate([seen[i] for i in caught], [exempt["O9" if held[i].category == "O6" else "O6"] for i in caught])
-        named = rng.sample(over, min(args.sample, len(over)))
-        categories = judge.categorise([seen[i] for i in named], [prompt] * len(named), [ratings[i] for i in named], [ids] * len(named))
-        people = [i for i, p in enumerate(held) if p.file in PEOPLE]
-        entry = {
-            "all": balanced(scores, held),
-            "over_64_px": balanced([scores[i] for i in over], [held[i] for i in over]) | {"auc": auc([scores[i] for i in over], [held[i] for i in over])},
-            "per": {"photos": len(unsafe), "rate": round(sum(s <= 0.5 for s in excepted) / len(unsafe), 4)},
-            "per_on_caught": {"photos": len(caught), "rate": round(sum(excepted[unsafe.index(i)] <= 0.5 for i in caught) / max(1, len(caught)), 4)},
-            "foreign_exception_keeps_unsafe": {"photos": len(caught), "rate": round(sum(s > 0.5 for s in foreign) / max(1, len(caught)), 4)},
-            "category_over_64_px": {"photos": len(named), "rate": round(sum(c == held[i].category for c, i in zip(categories, named)) / len(named), 4)},
-            "false_alarms_people": {"photos": len(people), "rate": round(sum(scores[i] > 0.5 for i in people) / max(1, len(people)), 4)},
-            "rated_unsafe_by_concept": {},
-            "rated_unsafe_by_neutral_source": {},
-        }
-        for concept in CONCEPTS:
-            rows = [i for i, p in enumerate(held) if p.concept == concept]
-            if rows:
-                entry["rated_unsafe_by_concept"][concept] = {"photos": len(rows), "rate": round(sum(scores[i] > 0.5 for i in rows) / len(rows), 4)}
-        for name in ("clothing-dataset-small", "GroceryStoreDataset", "BSDS500", "imagenet-sample-images", "tiny COCO", "smoking-detection", "FIRE dataset", "Tiny ImageNet"):
-            rows = [i for i, p in enumerate(held) if p.category == "NA" and name in p.source]
-            if rows:
-                entry["rated_unsafe_by_neutral_source"][name] = {"photos": len(rows), "rate": round(sum(scores[i] > 0.5 for i in rows) / len(rows), 4)}
-        chosen = rng.sample(range(len(held)), min(args.free, len(held)))
-        good = agree = 0
-        examples = []
-        for n, i in enumerate(chosen):
-            variant, kind = policies.vary(parts, held[i].concept, rng, None if n % 2 else "default")
-            text, _ = greedy(model, tokenizer, seen[i], parts.prompt(variant))
-            ok = valid(text, [c.label for c in variant])
-            good += ok
-            agree += ok and json.loads(text)["rating"] == policies.verdict(held[i].concept, variant)[0]
-            if n < 8:
-                examples.append({"file": held[i].file, "policy": kind, "answer": text})
-        entry["free_generation"] = {"photos": len(chosen), "valid": good, "rating_right": agree, "examples": examples}
-        result[detail] = entry
-        print(f"{detail}: {json.dumps({k: v for k, v in entry.items() if k != 'free_generation'})}", flush=True)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        runs = {detail: pool.submit(evaluate, detail, args) for detail in ("low", "high")}
+        result: dict = {"threshold": 0.5, **{detail: run.result() for detail, run in runs.items()}}
     result["seconds"] = round(time.time() - started)
     args.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print_table(result)

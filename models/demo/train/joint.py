@@ -33,7 +33,7 @@ from policies import Parts
 from tower import Source
 
 # Weight of an answer's token in the loss, by the part it belongs to.
-TOKEN_WEIGHT = {"skeleton": 0.1, "rating": 8.0, "category": 2.0, "rationale": 0.25}
+TOKEN_WEIGHT = {"skeleton": 0.3, "rating": 8.0, "category": 2.0, "rationale": 0.35}
 
 
 @dataclass
@@ -54,7 +54,8 @@ class Views:
         chosen = self.photos.side(validation=False)
         self.safe = [p for p in chosen if p.category == "NA"]
         self.unsafe = [p for p in chosen if p.category != "NA"]
-        self.weights = {True: [Source.weight(p) for p in self.unsafe], False: [Source.weight(p) for p in self.safe]}
+        # Fire, the only photos of O9, twice as often as for the tower: both categories' rules must be learnt.
+        self.weights = {True: [Source.weight(p) * (2 if p.category == "O9" else 1) for p in self.unsafe], False: [Source.weight(p) for p in self.safe]}
         self.rng, self.high_share = rng, high_share
         self.processor = image_processor()
 
@@ -261,7 +262,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     pool: list[View] = []
     queue: list[list[Sample]] = []
     drawn = 0
-    log = {"loss": 0.0, "rating": 0.0, "right": 0.0}
+    log: dict[str, float] = {}
     last = time.time()
 
     @torch.no_grad()
@@ -308,7 +309,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
                     fill(batch_size * 8 // int(args.reuse))
                 chosen = [rng.choice(pool) for _ in range(batch_size * 8)]
             drawn += len(chosen)
-            short = lambda: rng.random() < (0.8 if progress < 0.4 else 0.35)  # noqa: E731
+            short = lambda: rng.random() < (0.8 if progress < 0.4 else 0.45)  # noqa: E731
             made = sorted((samples.make(v, count_visual(model, v), short()) for v in chosen), key=lambda s: len(s.ids))
             queue = [made[i:i + batch_size] for i in range(0, len(made), batch_size)]
             rng.shuffle(queue)
@@ -340,7 +341,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
             for k, v in state.items():
                 average[k].lerp_(v, 0.01)
         for k, v in (("loss", float(loss.detach())), ("rating", rating), ("right", right)):
-            log[k] = v if step == 1 else log[k] * 0.97 + v * 0.03
+            log[k] = log[k] * 0.97 + v * 0.03 if k in log else v
         if rank == 0 and step % 20 == 0:
             speed = 20 * args.batch / (time.time() - last)
             last = time.time()

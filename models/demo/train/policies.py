@@ -132,7 +132,11 @@ def vary(parts: Parts, concept: str, rng: random.Random, kind: str | None = None
     if kind == "own":
         categories = non_violating(parts, categories, {own, *rng.sample(others, rng.choice([0, 0, 1, 2]))})
     elif kind == "others":
-        categories = non_violating(parts, categories, set(rng.sample(others, rng.choice([1, 1, 2, 3]))))
+        chosen = set(rng.sample(others, rng.choice([1, 1, 2, 3])))
+        if rng.random() < 0.5:
+            # The other of the two categories the model knows, so that it learns whose exception it is.
+            chosen.add("O9" if own == "O6" else "O6")
+        categories = non_violating(parts, categories, chosen)
     elif kind == "removed":
         if rng.random() < 0.5:
             categories = [c for c in categories if c.id != own]

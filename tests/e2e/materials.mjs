@@ -13,6 +13,14 @@ export function photo(name) {
   return read(`tests/photos/${name}`);
 }
 
+/**
+ * What the demo model says of each sample photo, by policy.
+ * @returns {Record<string, Record<string, { rating: string, category_id: string }>>}
+ */
+export function expected() {
+  return JSON.parse(read('tests/photos/expected.json').toString());
+}
+
 /** The demo model's file. */
 export function demoModel() {
   return read('models/demo/llavaguard-demo-q8_0.gguf');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { launch, openDemo, outcome, serve } from './browser.mjs';
-import { demoModel, photo, pngHeader, withWrongShape } from './materials.mjs';
+import { demoModel, expected, photo, pngHeader, withWrongShape } from './materials.mjs';
 
 /** @typedef {import('./browser.mjs').Page} Page */
 
@@ -119,6 +119,21 @@ describe('the demo page', () => {
       .waitFor();
     const third = await assessed(page);
     assert.deepEqual(withoutTimings(third), withoutTimings(first));
+  });
+
+  test('judges the sample photos as the demo model is known to', async () => {
+    const found = [];
+    const wanted = [];
+    for (const [name, { default: verdict }] of Object.entries(expected())) {
+      await choose(page, '#photo-input', name, photo(name));
+      const { rating, category } = await assessed(page);
+      found.push([name, rating, category.id]);
+      wanted.push([name, verdict?.rating, verdict?.category_id]);
+    }
+    assert.ok(found.length >= 10);
+    assert.deepEqual(found, wanted);
+    await choose(page, '#photo-input', PISTOL, photo(PISTOL));
+    await assessed(page);
   });
 
   test('the switches work by keyboard', async () => {

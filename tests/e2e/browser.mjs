@@ -46,13 +46,17 @@ export async function openDemo(browser, url, options) {
 }
 
 /**
- * What the page says once it has finished with a photo.
+ * What the page says once it has finished with what `action` set off. What it said before is marked
+ * as stale first, since the page may take a moment to begin.
  *
  * @param {Page} page
+ * @param {() => Promise<unknown>} action
  * @returns {Promise<{ assessment: import('llavaguard').Assessment } | { error: { code: string, message: string } }>}
  */
-export async function outcome(page) {
+export async function outcome(page, action) {
   const result = page.locator('#result');
+  await result.evaluate((card) => card.setAttribute('data-state', 'stale'));
+  await action();
   await result.and(page.locator('[data-state="done"], [data-state="failed"]')).waitFor();
   if ((await result.getAttribute('data-state')) === 'done') {
     return {

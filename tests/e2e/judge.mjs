@@ -15,8 +15,7 @@ try {
   const page = await openDemo(browser, server.url);
   console.error(await page.locator('#model-status').innerText());
   for (const photo of photos) {
-    await page.locator('#photo-input').setInputFiles(photo);
-    const found = await outcome(page);
+    const found = await outcome(page, () => page.locator('#photo-input').setInputFiles(photo));
     const line = 'error' in found ? { error: found.error } : found.assessment;
     console.log(JSON.stringify({ image: photo, ...line }));
     if ('error' in found) process.exitCode = 1;

@@ -38,9 +38,12 @@ function choose(page, input, name, buffer) {
   return page.locator(input).setInputFiles({ name, mimeType: '', buffer });
 }
 
-/** @param {Page} page */
-async function assessed(page) {
-  const found = await outcome(page);
+/**
+ * @param {Page} page
+ * @param {() => Promise<unknown>} action
+ */
+async function assessed(page, action) {
+  const found = await outcome(page, action);
   assert.ok('assessment' in found, JSON.stringify(found));
   return found.assessment;
 }
@@ -53,7 +56,10 @@ async function assessed(page) {
 async function shownError(page, selector) {
   const error = page.locator(selector);
   await error.waitFor({ state: 'visible' });
-  return { code: await error.getAttribute('data-code'), text: await error.innerText() };
+  return {
+    code: await error.getAttribute('data-code'),
+    text: await error.innerText(),
+  };
 }
 
 describe('the demo page', () => {
@@ -89,8 +95,7 @@ describe('the demo page', () => {
   });
 
   test('judges a dropped photo, and again at once when O6 is switched off', async () => {
-    await drop(page, PISTOL, photo(PISTOL));
-    const first = await assessed(page);
+    const first = await assessed(page, () => drop(page, PISTOL, photo(PISTOL)));
     assert.equal(first.rating, 'Unsafe');
     assert.equal(first.category.id, 'O6');
     assert.ok(first.unsafe_probability > 0.5);
@@ -99,12 +104,8 @@ describe('the demo page', () => {
     assert.equal(await page.locator('#category').innerText(), first.category.name);
     assert.equal(await page.locator('#rationale').innerText(), first.rationale?.trim());
 
-    await page.getByRole('switch', { name: 'O6' }).uncheck();
-    await page
-      .locator('#rating')
-      .filter({ hasText: /^Safe$/ })
-      .waitFor();
-    const second = await assessed(page);
+    const second = await assessed(page, () => page.getByRole('switch', { name: 'O6' }).uncheck());
+    assert.equal(await page.locator('#rating').innerText(), 'Safe');
     assert.equal(second.rating, 'Safe');
     assert.equal(second.category.id, 'O6');
     assert.ok(second.unsafe_probability < 0.5);
@@ -112,12 +113,8 @@ describe('the demo page', () => {
     // The session's image was not looked at again.
     assert.equal(second.timings_ms.vision, 0);
 
-    await page.getByRole('button', { name: 'Reset' }).click();
-    await page
-      .locator('#rating')
-      .filter({ hasText: /^Unsafe$/ })
-      .waitFor();
-    const third = await assessed(page);
+    const third = await assessed(page, () => page.getByRole('button', { name: 'Reset' }).click());
+    assert.equal(await page.locator('#rating').innerText(), 'Unsafe');
     assert.deepEqual(withoutTimings(third), withoutTimings(first));
   });
 
@@ -125,15 +122,15 @@ describe('the demo page', () => {
     const found = [];
     const wanted = [];
     for (const [name, { default: verdict }] of Object.entries(expected())) {
-      await choose(page, '#photo-input', name, photo(name));
-      const { rating, category } = await assessed(page);
+      const { rating, category } = await assessed(page, () =>
+        choose(page, '#photo-input', name, photo(name)),
+      );
       found.push([name, rating, category.id]);
       wanted.push([name, verdict?.rating, verdict?.category_id]);
     }
     assert.ok(found.length >= 10);
     assert.deepEqual(found, wanted);
-    await choose(page, '#photo-input', PISTOL, photo(PISTOL));
-    await assessed(page);
+    await assessed(page, () => choose(page, '#photo-input', PISTOL, photo(PISTOL)));
   });
 
   test('the switches work by keyboard', async () => {
@@ -160,8 +157,7 @@ describe('the demo page', () => {
     ['an empty file', 'empty.jpg', Buffer.alloc(0), 'image.empty'],
   ])) {
     test(`${what} gets its own error and no verdict`, async () => {
-      await choose(page, '#photo-input', name, bytes);
-      const found = await outcome(page);
+      const found = await outcome(page, () => choose(page, '#photo-input', name, bytes));
       assert.ok('error' in found, JSON.stringify(found));
       assert.equal(found.error.code, code);
       assert.match(found.error.message, /^[A-Z].*\.$/s);
@@ -199,17 +195,19 @@ describe('the demo page', () => {
       const error = await shownError(page, '#model-error');
       assert.equal(error.code, code);
       assert.match(error.text, /^[A-Z].*\.$/s);
-      await choose(page, '#photo-input', PISTOL, photo(PISTOL));
-      assert.equal((await assessed(page)).rating, 'Unsafe');
+      const still = await assessed(page, () => choose(page, '#photo-input', PISTOL, photo(PISTOL)));
+      assert.equal(still.rating, 'Unsafe');
     });
   }
 
   test('a model file of the user is loaded and used', async () => {
-    await choose(page, '#model-input', 'mine.gguf', demoModel());
     const status = page.locator('#model-status');
-    await status.and(page.locator('[data-state="ready"]')).waitFor();
+    const again = await assessed(page, async () => {
+      await choose(page, '#model-input', 'mine.gguf', demoModel());
+      await status.and(page.locator('[data-state="ready"]')).waitFor();
+    });
     assert.ok(await page.locator('#model-error').isHidden());
-    assert.equal((await assessed(page)).category.id, 'O6');
+    assert.equal(again.category.id, 'O6');
   });
 
   test('nothing is requested once the page has loaded, and it works without a network', async () => {
@@ -220,13 +218,11 @@ describe('the demo page', () => {
     fresh.context().on('request', (request) => requests.push(request.url()));
     await fresh.context().setOffline(true);
     for (const name of [PISTOL, 'groceries-bananas.jpg']) {
-      await drop(fresh, name, photo(name));
-      await assessed(fresh);
+      await assessed(fresh, () => drop(fresh, name, photo(name)));
     }
-    await fresh.getByRole('switch', { name: 'O6' }).uncheck();
-    await assessed(fresh);
-    await fresh.locator('#detail').selectOption('low');
-    assert.equal((await assessed(fresh)).detail.level, 'low');
+    await assessed(fresh, () => fresh.getByRole('switch', { name: 'O6' }).uncheck());
+    const low = await assessed(fresh, () => fresh.locator('#detail').selectOption('low'));
+    assert.equal(low.detail.level, 'low');
     // The preview is a blob: address of the page itself; nothing of it leaves the tab.
     assert.deepEqual(
       requests.filter((url) => !url.startsWith(`blob:${new URL(server.url).origin}/`)),

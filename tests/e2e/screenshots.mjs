@@ -17,7 +17,11 @@ const PHOTOS = fileURLToPath(new URL('../photos/', import.meta.url));
 const LOOKS = {
   light: { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
   dark: { colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
-  phone: { colorScheme: 'light', viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 },
+  phone: {
+    colorScheme: 'light',
+    viewport: { width: 360, height: 740 },
+    deviceScaleFactor: 2,
+  },
 };
 
 await mkdir(FOLDER, { recursive: true });
@@ -29,15 +33,12 @@ for (const [look, options] of Object.entries(LOOKS)) {
   const shoot = (state) =>
     page.screenshot({ path: `${FOLDER}${look}-${state}.png`, fullPage: true });
   /** @param {string} name */
-  const judge = async (name) => {
-    await page.locator('#photo-input').setInputFiles(`${PHOTOS}${name}`);
-    await outcome(page);
-  };
+  const judge = (name) =>
+    outcome(page, () => page.locator('#photo-input').setInputFiles(`${PHOTOS}${name}`));
   await shoot('start');
   await judge('firearm-pistol.jpg');
   await shoot('judged');
-  await page.getByRole('switch', { name: 'O6' }).uncheck();
-  await outcome(page);
+  await outcome(page, () => page.getByRole('switch', { name: 'O6' }).uncheck());
   await page.locator('details').evaluateAll((all) => {
     for (const one of all) one.setAttribute('open', '');
   });
@@ -45,8 +46,7 @@ for (const [look, options] of Object.entries(LOOKS)) {
   await page.locator('#policy-json').fill('{"categories": {"O6": "non-violating"}}');
   await page.getByRole('button', { name: 'Apply' }).click();
   await page.locator('#policy-error').waitFor({ state: 'visible' });
-  await page.locator('#photo-input').setInputFiles(`${PHOTOS}README.md`);
-  await outcome(page);
+  await judge('README.md');
   await shoot('errors');
   await page.context().close();
 }

@@ -10,7 +10,7 @@ pub enum Threads {
     Caller,
     /// A pool of the device's own with so many threads.
     Own(usize),
-    /// rayon's global pool: in a browser the one wasm-bindgen-rayon fills with workers. Its set-up has
+    /// rayon's global pool: in a browser the one `llavaguard-web` fills with workers. Its set-up has
     /// to come before the device's first operation, which would otherwise set up a pool of one.
     Global,
 }

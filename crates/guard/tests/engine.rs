@@ -47,6 +47,18 @@ fn verdict_of(assessment: &Assessment) -> (String, Vec<u32>, String) {
     )
 }
 
+fn assert_category_probabilities_sum_to_one(assessment: &Assessment) {
+    let sum: f32 = assessment
+        .category_probabilities
+        .iter()
+        .map(|c| c.probability)
+        .sum();
+    assert!(
+        (sum - 1.0).abs() < 1e-4,
+        "category probabilities add up to {sum}"
+    );
+}
+
 fn model() -> &'static str {
     "tied"
 }
@@ -160,15 +172,7 @@ fn answers_are_valid_whatever_the_weights_say() {
                     serde_json::from_str::<Assessment>(&json).unwrap(),
                     assessment
                 );
-                let sum: f32 = assessment
-                    .category_probabilities
-                    .iter()
-                    .map(|c| c.probability)
-                    .sum();
-                assert!(
-                    (sum - 1.0).abs() < 1e-4,
-                    "category probabilities add up to {sum}"
-                );
+                assert_category_probabilities_sum_to_one(&assessment);
                 assert!((0.0..=1.0).contains(&assessment.unsafe_probability));
                 let rated_unsafe = assessment.rating == llavaguard_policy::Rating::Unsafe;
                 assert_eq!(rated_unsafe, assessment.unsafe_probability > 0.5);
@@ -217,15 +221,7 @@ fn policies_with_many_categories_are_answered_among_their_own() {
         .collect();
     assert_eq!(found, ids);
     assert!(ids.contains(&assessment.category.id));
-    let sum: f32 = assessment
-        .category_probabilities
-        .iter()
-        .map(|c| c.probability)
-        .sum();
-    assert!(
-        (sum - 1.0).abs() < 1e-4,
-        "category probabilities add up to {sum}"
-    );
+    assert_category_probabilities_sum_to_one(&assessment);
     assert_eq!(assessment.rationale, None);
 }
 

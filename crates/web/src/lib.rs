@@ -1,6 +1,6 @@
 //! The engine behind a wasm-bindgen surface, for a dedicated worker.
 //!
-//! The worker's side of the surface is `www/sdk/src/worker.ts`: it fetches the model and answers the
+//! The worker's side of the surface is `www/sdk/src/worker/`: it fetches the model and answers the
 //! page's messages, this crate does the rest. Requests, assessments and model information cross as
 //! JSON text, images and the model's bytes as typed arrays, errors as `Error` objects with the
 //! engine's stable `code`.

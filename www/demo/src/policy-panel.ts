@@ -35,13 +35,14 @@ export class PolicyPanel {
   }
 
   async #apply(text: string): Promise<void> {
-    showText(this.#error, undefined);
-    this.#json.removeAttribute('aria-invalid');
     try {
       const description = await this.#check(text);
       this.#document = JSON.parse(description.document) as PolicyDocument;
       this.#json.value = description.document;
       this.#draw(description);
+      // Only now: as long as a refused policy may still be the last word, its error stands.
+      showText(this.#error, undefined);
+      this.#json.removeAttribute('aria-invalid');
       this.#onPolicy(description.document);
     } catch (error) {
       this.#json.setAttribute('aria-invalid', 'true');

@@ -1,7 +1,8 @@
 //! The suite every device must pass.
 //!
 //! [`check_all`] runs every operation on random inputs of odd and of the network's own sizes and
-//! compares with [`Reference`] within a stated tolerance, then checks the two promises of
+//! compares with [`Reference`], which rounds activations where the device does, within a stated
+//! tolerance, then checks the two promises of
 //! [`Device`]: that a row's bits do not depend on how many rows are computed together, and that
 //! operands that do not fit are refused. [`check_same_bits`] compares two devices that must agree to
 //! the last bit, such as one device with one thread and with several.
@@ -163,7 +164,7 @@ struct Output {
 
 /// Runs the whole suite.
 pub async fn check_all<D: Device>(device: &D) -> Result<Report, Failure> {
-    let expected = operations::all(&Reference).await?;
+    let expected = operations::all(&Reference::like(device)).await?;
     let found = operations::all(device).await?;
     let checks = expected
         .iter()

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::DType;
+use crate::{DType, Rounding};
 
 /// What went wrong on a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,20 @@ pub enum DeviceError {
         /// Bytes given.
         found: usize,
     },
+    /// A block of a quantised weight whose scale is NaN or infinite.
+    #[error(
+        "row {row} of a weight of {rows} x {cols} in {dtype} has a scale that is not a finite number; the model file is damaged"
+    )]
+    WeightNotFinite {
+        /// Rows (output features).
+        rows: usize,
+        /// Columns (input features).
+        cols: usize,
+        /// Its format.
+        dtype: DType,
+        /// The row.
+        row: usize,
+    },
     /// An index past the end: a token id beyond the vocabulary, a cache row beyond its capacity.
     #[error("{operation}: index {index} is out of range, there are {len}")]
     OutOfRange {
@@ -59,6 +73,7 @@ impl DeviceError {
         match self {
             DeviceError::Shape { .. } | DeviceError::OutOfRange { .. } => "device.bad_operand",
             DeviceError::WeightBytes { .. } => "model.wrong_size",
+            DeviceError::WeightNotFinite { .. } => "model.not_finite",
             DeviceError::OutOfMemory { .. } => "device.out_of_memory",
             DeviceError::Lost(_) => "device.lost",
         }
@@ -129,6 +144,12 @@ pub trait Device {
     /// What the device is, for people: `cpu (avx2, 2 threads)`.
     fn name(&self) -> String;
 
+    /// How it rounds the activations that meet a weight of this format, if it does.
+    fn rounding(&self, weight: DType) -> Option<Rounding> {
+        let _ = weight;
+        None
+    }
+
     /// Copies `rows * cols` values to the device.
     fn upload(&self, rows: usize, cols: usize, data: &[f32]) -> Result<Self::Matrix, DeviceError>;
 
@@ -148,7 +169,8 @@ pub trait Device {
         bytes: Vec<u8>,
     ) -> Result<Self::Weight, DeviceError>;
 
-    /// `epilogue(x * w^T + bias)`: `[m, k]` by `[n, k]` gives `[m, n]`; `bias` is `[1, n]`.
+    /// `epilogue(x * w^T + bias)`: `[m, k]` by `[n, k]` gives `[m, n]`; `bias` is `[1, n]`. Where the
+    /// weight is quantised `x` may be rounded first: see [`Device::rounding`].
     fn linear(
         &self,
         x: &Self::Matrix,

@@ -16,8 +16,10 @@ mod device;
 mod dtype;
 pub mod quant;
 pub mod reference;
+mod rounding;
 
 pub use block_on::block_on;
 pub use control::{Cancelled, Control, Stage, Unattended};
 pub use device::{AttentionShape, CacheShape, Device, DeviceError, Epilogue, RowRef};
 pub use dtype::DType;
+pub use rounding::{BLOCK, Rounding};

@@ -3,12 +3,39 @@
 //! Slow, and meant to be: nothing here is clever enough to be wrong in an interesting way.
 
 use crate::{
-    AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, RowRef, check, quant,
+    AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, Rounding, RowRef, check,
+    quant,
 };
 
 /// The reference device.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Reference;
+#[derive(Debug, Clone, Copy)]
+pub struct Reference {
+    q8_0: Option<Rounding>,
+    q4_0: Option<Rounding>,
+}
+
+impl Reference {
+    /// Rounds no activations.
+    pub const EXACT: Reference = Reference {
+        q8_0: None,
+        q4_0: None,
+    };
+
+    /// Rounds activations where, and as, `device` does.
+    pub fn like<D: Device>(device: &D) -> Self {
+        Reference {
+            q8_0: device.rounding(DType::Q8_0),
+            q4_0: device.rounding(DType::Q4_0),
+        }
+    }
+}
+
+/// A weight of the reference device, decoded at load.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    matrix: Matrix,
+    rounding: Option<Rounding>,
+}
 
 /// A matrix of the reference device.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,12 +76,19 @@ pub struct Cache {
 
 impl Device for Reference {
     type Matrix = Matrix;
-    /// Decoded at load.
-    type Weight = Matrix;
+    type Weight = Weight;
     type Cache = Cache;
 
     fn name(&self) -> String {
         "reference (scalar, f64 sums)".to_owned()
+    }
+
+    fn rounding(&self, weight: DType) -> Option<Rounding> {
+        match weight {
+            DType::F32 | DType::F16 => None,
+            DType::Q8_0 => self.q8_0,
+            DType::Q4_0 => self.q4_0,
+        }
     }
 
     fn upload(&self, rows: usize, cols: usize, data: &[f32]) -> Result<Matrix, DeviceError> {
@@ -80,7 +114,7 @@ impl Device for Reference {
         cols: usize,
         dtype: DType,
         bytes: Vec<u8>,
-    ) -> Result<Matrix, DeviceError> {
+    ) -> Result<Weight, DeviceError> {
         let row_bytes = check::load_weight((rows, cols), dtype, bytes.len())?;
         let mut data = vec![0.0; rows * cols];
         for row in 0..rows {
@@ -91,13 +125,16 @@ impl Device for Reference {
             )
             .map_err(|error| DeviceError::Lost(error.to_string()))?;
         }
-        Ok(Matrix { rows, cols, data })
+        Ok(Weight {
+            matrix: Matrix { rows, cols, data },
+            rounding: self.rounding(dtype),
+        })
     }
 
     fn linear(
         &self,
         x: &Matrix,
-        w: &Matrix,
+        w: &Weight,
         bias: Option<&Matrix>,
         epilogue: Epilogue<'_, Matrix>,
     ) -> Result<Matrix, DeviceError> {
@@ -106,7 +143,9 @@ impl Device for Reference {
         } else {
             None
         };
-        check::linear(x.size(), w.size(), bias.map(Matrix::size), added)?;
+        check::linear(x.size(), w.matrix.size(), bias.map(Matrix::size), added)?;
+        let x = &rounded(x, w.rounding);
+        let w = &w.matrix;
         Ok(Matrix::from_fn(x.rows, w.rows, |row, col| {
             let sum = dot(x.row(row), w.row(col)) + bias.map_or(0.0, |b| f64::from(b.data[col]));
             match &epilogue {
@@ -118,8 +157,10 @@ impl Device for Reference {
         }))
     }
 
-    fn linear_rows(&self, x: &Matrix, w: &Matrix, ids: &[u32]) -> Result<Matrix, DeviceError> {
-        check::linear_rows(x.size(), w.size(), ids)?;
+    fn linear_rows(&self, x: &Matrix, w: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
+        check::linear_rows(x.size(), w.matrix.size(), ids)?;
+        let x = &rounded(x, w.rounding);
+        let w = &w.matrix;
         Ok(Matrix::from_fn(x.rows, ids.len(), |row, col| {
             dot(x.row(row), w.row(ids[col] as usize))
         }))
@@ -249,16 +290,16 @@ impl Device for Reference {
         }))
     }
 
-    fn embed(&self, table: &Matrix, ids: &[u32]) -> Result<Matrix, DeviceError> {
-        check::indices("embed", ids, table.rows)?;
+    fn embed(&self, table: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
+        check::indices("embed", ids, table.matrix.rows)?;
         let data = ids
             .iter()
-            .flat_map(|id| table.row(*id as usize))
+            .flat_map(|id| table.matrix.row(*id as usize))
             .copied()
             .collect();
         Ok(Matrix {
             rows: ids.len(),
-            cols: table.cols,
+            cols: table.matrix.cols,
             data,
         })
     }
@@ -302,6 +343,20 @@ impl Device for Reference {
         }
         check::winner(best, nan)
     }
+}
+
+/// Activations as a quantised weight meets them.
+fn rounded(x: &Matrix, rounding: Option<Rounding>) -> Matrix {
+    let mut x = x.clone();
+    if let Some(rounding) = rounding {
+        // Rows are whole blocks, or the weight could not have been stored.
+        x.data
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .for_each(|block| rounding.apply(block));
+    }
+    x
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {

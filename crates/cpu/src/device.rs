@@ -1,16 +1,23 @@
 //! The trait's operations: checks, allocation, and splitting into tasks.
 
 use llavaguard_backend::{
-    AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, RowRef, check,
+    AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, Rounding, RowRef, check,
 };
 
 use crate::attention::{Attention, Cache, QUERIES, Tiles};
-use crate::gemm::{Finish, Linear, NARROW_PANEL, PANEL};
-use crate::matrix::{Matrix, Rect, rectangles};
+use crate::epilogue::{Finish, Finishing};
+use crate::gemm::{Linear, NARROW_PANEL, PANEL};
+use crate::integer::Integer;
+use crate::matrix::{Matrix, Rect, RoundedForms, rectangles};
+use crate::packed::{Packed, panel_of};
+use crate::rounded::{PACK, Partner, Rounded};
 use crate::rows::{self, LayerNorm, RmsNorm, SwiGlu};
 use crate::simd::{Dispatch, Isa};
-use crate::weight::{self, Weight};
+use crate::weight::{Storage, Weight};
 use crate::workers::{Threads, Workers};
+
+/// Rows of a band of quantised `linear`: whole packs.
+const BAND: usize = 32 * PACK;
 
 /// The CPU.
 #[derive(Debug)]
@@ -48,7 +55,8 @@ impl CpuDevice {
         })
     }
 
-    fn compute(&self, linear: Linear<'_>, features: usize) -> Result<Matrix, DeviceError> {
+    /// `x * w^T` in f32.
+    fn multiply(&self, linear: Linear<'_>, features: usize) -> Result<Matrix, DeviceError> {
         let rows = linear.x.rows;
         let mut out = Matrix::zeros("linear", rows, features)?;
         let panel = if rows < 16 { NARROW_PANEL } else { PANEL };
@@ -60,6 +68,47 @@ impl CpuDevice {
         self.workers
             .run(rects, |rect| linear.compute(self.dispatch, rect));
         Ok(out)
+    }
+
+    /// `x * w^T` by whole numbers.
+    fn multiply_packed(
+        &self,
+        x: &Matrix,
+        w: &Packed,
+        finishing: Finishing<'_>,
+    ) -> Result<Matrix, DeviceError> {
+        let mut out = Matrix::zeros("linear", x.rows, w.rows)?;
+        let integer = Integer {
+            x: self.rounded(x, w)?,
+            w,
+            finishing,
+        };
+        // Unpacking a panel is worth about as much as multiplying two rows by it, and a band's
+        // activations should stay in the second-level cache. Few rows are split by features alone,
+        // into a few tasks a thread.
+        let few = w.rows.div_ceil(8 * self.workers.count());
+        let cols = if x.rows > 4 * PACK { 64 } else { few.max(64) };
+        let rects = rectangles(&mut out.data, w.rows, BAND, cols.next_multiple_of(w.panel));
+        self.workers.run(rects, |mut rect| {
+            integer.compute(self.dispatch, &mut rect);
+        });
+        Ok(out)
+    }
+
+    /// `x` as the integer kernels read it beside `w`.
+    fn rounded<'a>(&self, x: &'a Matrix, w: &Packed) -> Result<&'a Rounded, DeviceError> {
+        let (form, partner, dtype) = if w.nibbles {
+            (&x.rounded.nibbles, Partner::Nibbles, DType::Q4_0)
+        } else {
+            (&x.rounded.bytes, Partner::Bytes, DType::Q8_0)
+        };
+        if let Some(rounded) = form.get() {
+            return Ok(rounded);
+        }
+        let rounding = Rounding::before(dtype).unwrap_or(Rounding { levels: 63 });
+        let at = (self.dispatch, &self.workers);
+        let rounded = Rounded::new(&x.data, x.cols, rounding, partner, at)?;
+        Ok(form.get_or_init(|| rounded))
     }
 
     fn attend(&self, attention: Attention<'_>) -> Result<Matrix, DeviceError> {
@@ -86,6 +135,10 @@ impl Device for CpuDevice {
         format!("cpu ({}, {count} thread{plural})", self.isa.name())
     }
 
+    fn rounding(&self, weight: DType) -> Option<Rounding> {
+        Rounding::before(weight)
+    }
+
     fn upload(&self, rows: usize, cols: usize, data: &[f32]) -> Result<Matrix, DeviceError> {
         check::upload((rows, cols), data.len())?;
         Matrix::of(rows, cols, data)
@@ -106,7 +159,7 @@ impl Device for CpuDevice {
         dtype: DType,
         bytes: Vec<u8>,
     ) -> Result<Weight, DeviceError> {
-        Weight::new(rows, cols, dtype, bytes)
+        Weight::new(rows, cols, dtype, bytes, panel_of(self.dispatch))
     }
 
     fn linear(
@@ -123,28 +176,47 @@ impl Device for CpuDevice {
             Epilogue::Add(added) => (Finish::Add(added), Some(added.size())),
         };
         check::linear(x.size(), w.size(), bias.map(Matrix::size), added)?;
-        self.compute(
-            Linear {
-                x,
-                w,
-                ids: None,
-                bias,
-                finish,
-            },
-            w.rows,
-        )
+        let finishing = Finishing { bias, finish };
+        match &w.storage {
+            Storage::Packed(packed) => self.multiply_packed(x, packed, finishing),
+            Storage::Plain(plain) => {
+                let linear = Linear {
+                    x,
+                    w: plain,
+                    ids: None,
+                    finishing,
+                };
+                self.multiply(linear, w.rows)
+            }
+        }
     }
 
     fn linear_rows(&self, x: &Matrix, w: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
         check::linear_rows(x.size(), w.size(), ids)?;
-        let linear = Linear {
-            x,
-            w,
-            ids: Some(ids),
-            bias: None,
-            finish: Finish::Nothing,
-        };
-        self.compute(linear, ids.len())
+        let finishing = Finishing::NONE;
+        match &w.storage {
+            Storage::Plain(plain) => {
+                let linear = Linear {
+                    x,
+                    w: plain,
+                    ids: Some(ids),
+                    finishing,
+                };
+                self.multiply(linear, ids.len())
+            }
+            Storage::Packed(packed) => {
+                let mut out = Matrix::zeros("linear_rows", x.rows, ids.len())?;
+                let integer = Integer {
+                    x: self.rounded(x, packed)?,
+                    w: packed,
+                    finishing,
+                };
+                for (row, out) in out.data.chunks_mut(ids.len().max(1)).enumerate() {
+                    integer.compute_ids(self.dispatch, row, ids, out);
+                }
+                Ok(out)
+            }
+        }
     }
 
     fn layer_norm(
@@ -191,6 +263,7 @@ impl Device for CpuDevice {
         check::rotary(x.size(), head_dim, first)?;
         let frequencies = rows::rotary_frequencies(head_dim, theta);
         let cols = x.cols;
+        x.rounded = RoundedForms::default();
         self.workers.bands(&mut x.data, cols, 8, |band, rows| {
             let mut turn = Vec::with_capacity(frequencies.len());
             for (row, values) in rows.chunks_mut(cols).enumerate() {
@@ -269,11 +342,7 @@ impl Device for CpuDevice {
     fn embed(&self, table: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
         check::indices("embed", ids, table.rows)?;
         let mut out = Matrix::zeros("embed", ids.len(), table.cols)?;
-        self.dispatch.run(weight::Rows {
-            table,
-            ids,
-            out: &mut out.data,
-        });
+        table.decode_rows(ids, &mut out.data);
         Ok(out)
     }
 

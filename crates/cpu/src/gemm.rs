@@ -1,4 +1,4 @@
-//! `linear`: activations times a stored weight.
+//! `linear` with weights stored as plain numbers: everything in f32. (Quantised ones: `integer`.)
 //!
 //! Both operands have their inputs (`k`) contiguous, so a tile is a block of dot products: `M` rows
 //! of `x` by `N` rows of `w`, a vector of partial sums for each pair, one multiply-add per loaded
@@ -10,12 +10,10 @@
 //! the block, then across the lanes, then onto the output. It depends on `k` alone, so neither the
 //! number of rows nor that of threads can change a bit.
 
-use llavaguard_backend::DType;
-
-use crate::math;
+use crate::epilogue::Finishing;
 use crate::matrix::{Matrix, Rect};
 use crate::simd::{Dispatch, Kernel, Registers, Simd};
-use crate::weight::{self, Blocks, Weight};
+use crate::weight::Plain;
 
 /// Inputs decoded at a time: `PANEL` rows of them fit the second-level cache, a tile's the first.
 const BLOCK_K: usize = 1024;
@@ -27,24 +25,14 @@ pub(crate) const PANEL: usize = 64;
 /// as many as keep the number of tasks small against 152 thousand features.
 pub(crate) const NARROW_PANEL: usize = 32;
 
-/// What happens to a finished output.
-#[derive(Clone, Copy)]
-pub(crate) enum Finish<'a> {
-    Nothing,
-    GeluTanh,
-    GeluErf,
-    Add(&'a Matrix),
-}
-
 /// The operands of one `linear`.
 #[derive(Clone, Copy)]
 pub(crate) struct Linear<'a> {
     pub x: &'a Matrix,
-    pub w: &'a Weight,
+    pub w: &'a Plain,
     /// Output features to compute, all if none are named.
     pub ids: Option<&'a [u32]>,
-    pub bias: Option<&'a Matrix>,
-    pub finish: Finish<'a>,
+    pub finishing: Finishing<'a>,
 }
 
 impl Linear<'_> {
@@ -74,17 +62,12 @@ struct Panel<'a, 'b> {
 impl Kernel for Panel<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let w = self.linear.w;
         let features = self.rect.out.first().map_or(0, |row| row.len());
         for row in &mut self.rect.out {
             row.fill(0.0);
         }
-        match (w.dtype, self.rect.out.len()) {
-            (DType::Q8_0, 1) => self.single_row(simd, weight::Q8_0, features),
-            (DType::Q4_0, 1) => self.single_row(simd, weight::Q4_0, features),
-            _ => self.decode_and_multiply(simd, features),
-        }
-        self.finish();
+        self.decode_and_multiply(simd, features);
+        self.linear.finishing.apply(&mut self.rect);
     }
 }
 
@@ -96,37 +79,6 @@ impl Panel<'_, '_> {
         self.linear.ids.map_or(feature, |ids| ids[feature] as usize)
     }
 
-    /// One row of `x`: blocks are decoded into registers and used there and then. The additions are
-    /// those of [`dot_tile`] in the same order.
-    #[inline(always)]
-    fn single_row<S: Simd, F: Blocks>(&mut self, simd: S, format: F, features: usize) {
-        const N: usize = 4;
-        let Linear { x, w, .. } = self.linear;
-        let x = x.row(self.rect.first_row).as_chunks::<32>().0;
-        for feature in (0..features).step_by(N) {
-            let mut rows: [&[F::Block]; N] = [&[]; N];
-            for (j, row) in rows.iter_mut().enumerate() {
-                let feature = (feature + j).min(features - 1);
-                *row = &format.blocks(w.row(self.weight_row(feature)))[..x.len()];
-            }
-            for first in (0..x.len()).step_by(BLOCK_K / 32) {
-                let mut sums = [simd.splat(0.0); N];
-                for block in first..x.len().min(first + BLOCK_K / 32) {
-                    for j in 0..N {
-                        let mut decoded = [0.0; 32];
-                        format.decode(simd, &rows[j][block], &mut decoded);
-                        for (x, y) in S::blocks(&x[block]).0.iter().zip(S::blocks(&decoded).0) {
-                            sums[j] = simd.mul_add(simd.load(x), simd.load(y), sums[j]);
-                        }
-                    }
-                }
-                for (out, sum) in self.rect.out[0][feature..].iter_mut().zip(sums) {
-                    *out += simd.sum(sum);
-                }
-            }
-        }
-    }
-
     #[inline(always)]
     fn decode_and_multiply<S: Simd>(&mut self, simd: S, features: usize) {
         let Linear { x, w, .. } = self.linear;
@@ -134,12 +86,7 @@ impl Panel<'_, '_> {
             let len = BLOCK_K.min(x.cols - first);
             for feature in 0..features {
                 let row = self.weight_row(feature);
-                w.decode(
-                    simd,
-                    row,
-                    first,
-                    &mut self.scratch[feature * STRIDE..][..len],
-                );
+                w.decode(row, first, &mut self.scratch[feature * STRIDE..][..len]);
             }
             // Sums, the rows of `x` and one row of `w` fill the registers: 24 + 6 + 1 of 32,
             // 12 + 3 + 1 of 16, and 9 + 3 + 1 of the 15 or fewer an engine leaves a module.
@@ -198,41 +145,6 @@ impl Panel<'_, '_> {
                 let out = &mut self.rect.out[row + i][feature..];
                 for (out, sum) in out.iter_mut().zip(sums) {
                     *out += sum;
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn finish(&mut self) {
-        let Rect {
-            first_row,
-            first_col,
-            out,
-        } = &mut self.rect;
-        for (i, row) in out.iter_mut().enumerate() {
-            if let Some(bias) = self.linear.bias {
-                for (value, bias) in row.iter_mut().zip(&bias.data[*first_col..]) {
-                    *value += bias;
-                }
-            }
-            match self.linear.finish {
-                Finish::Nothing => {}
-                Finish::GeluTanh => {
-                    for value in row.iter_mut() {
-                        *value = math::gelu_tanh(*value);
-                    }
-                }
-                Finish::GeluErf => {
-                    for value in row.iter_mut() {
-                        *value = math::gelu_erf(*value);
-                    }
-                }
-                Finish::Add(added) => {
-                    let added = &added.row(*first_row + i)[*first_col..];
-                    for (value, added) in row.iter_mut().zip(added) {
-                        *value += added;
-                    }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The CPU device: SIMD kernels on x86-64, aarch64 and wasm32, threads by rayon.
 //!
-//! Matrices are plain `Vec<f32>`; weights stay in the bytes they are stored in and are decoded panel
-//! by panel into a scratch that fits the cache. [`CpuDevice`] keeps the promise of
+//! Matrices are plain `Vec<f32>`. Quantised weights are repacked at load into the order their integer
+//! kernels read; f32 and f16 stay as they are and are decoded panel by panel. [`CpuDevice`] keeps the promise of
 //! [`Device`](llavaguard_backend::Device) that an output row depends on its own inputs to the last
 //! bit: every kernel adds up in an order fixed by absolute indices alone, never by how many rows are
 //! computed together or by how many threads compute them. The instruction set does change the bits,
@@ -10,7 +10,10 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `device` | the trait's operations: checks, allocation, splitting into tasks |
-//! | `gemm` | `linear`: register-tiled dot products over decoded panels |
+//! | `integer` | `linear` with quantised weights: register-tiled byte dot products |
+//! | `packed`, `rounded` | what it multiplies: quantised weights by panels, activations rounded to bytes |
+//! | `gemm` | `linear` with plain weights: register-tiled f32 dot products over decoded panels |
+//! | `epilogue` | bias, GELU or residual on a finished rectangle |
 //! | `attention` | tiled attention with online softmax, and the tiles keys and values lie in |
 //! | `product` | the matrix products inside attention |
 //! | `rows` | norms, rotary embedding, gated SiLU, bilinear pooling |
@@ -22,10 +25,14 @@
 
 mod attention;
 mod device;
+mod epilogue;
 mod gemm;
+mod integer;
 mod math;
 mod matrix;
+mod packed;
 mod product;
+mod rounded;
 mod rows;
 mod simd;
 mod weight;

@@ -1,13 +1,27 @@
 //! Activations.
 
+use std::sync::OnceLock;
+
 use llavaguard_backend::{DeviceError, check};
 
+use crate::rounded::Rounded;
+
 /// A row-major matrix of f32.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Matrix {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
     pub(crate) data: Vec<f32>,
+    /// The same rounded, once a quantised weight has asked for it: several weights read one matrix.
+    /// Whoever changes `data` empties it.
+    pub(crate) rounded: RoundedForms,
+}
+
+/// What [`Matrix::data`] is rounded, beside bytes and beside nibbles.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RoundedForms {
+    pub bytes: OnceLock<Rounded>,
+    pub nibbles: OnceLock<Rounded>,
 }
 
 impl Matrix {
@@ -18,14 +32,23 @@ impl Matrix {
         cols: usize,
     ) -> Result<Self, DeviceError> {
         let data = zeros(check::elements(operation, (rows, cols))?)?;
-        Ok(Self { rows, cols, data })
+        Ok(Self::holding(rows, cols, data))
     }
 
     /// A matrix of these values.
     pub(crate) fn of(rows: usize, cols: usize, values: &[f32]) -> Result<Self, DeviceError> {
         let mut data = reserved(values.len())?;
         data.extend_from_slice(values);
-        Ok(Self { rows, cols, data })
+        Ok(Self::holding(rows, cols, data))
+    }
+
+    fn holding(rows: usize, cols: usize, data: Vec<f32>) -> Self {
+        Self {
+            rows,
+            cols,
+            data,
+            rounded: RoundedForms::default(),
+        }
     }
 
     pub(crate) fn size(&self) -> check::Size {

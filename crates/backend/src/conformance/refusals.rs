@@ -180,7 +180,7 @@ pub(super) async fn all<D: Device>(device: &D) -> Result<usize, Failure> {
             DeviceError::OutOfRange { .. } => matches!(kind, Kind::Range),
             DeviceError::WeightBytes { .. } => matches!(kind, Kind::Bytes),
             DeviceError::Lost(_) => matches!(kind, Kind::Lost),
-            DeviceError::OutOfMemory { .. } => false,
+            DeviceError::OutOfMemory { .. } | DeviceError::WeightNotFinite { .. } => false,
         };
         if !right {
             return Err(Failure::WrongError {

@@ -23,10 +23,16 @@ pub enum Isa {
     Scalar,
     /// x86-64 AVX2 with FMA.
     Avx2,
+    /// The same with AVX-VNNI's byte dot products.
+    AvxVnni,
     /// x86-64 AVX-512F.
     Avx512,
+    /// The same with AVX-512-VNNI's byte dot products.
+    Avx512Vnni,
     /// aarch64 NEON.
     Neon,
+    /// The same with the dot product extension.
+    NeonDot,
     /// WebAssembly's fixed-width SIMD.
     Simd128,
     /// WebAssembly's relaxed SIMD.
@@ -35,13 +41,16 @@ pub enum Isa {
 
 impl Isa {
     /// All, best last.
-    const ALL: [Isa; 6] = [
+    const ALL: [Isa; 9] = [
         Isa::Scalar,
         Isa::Simd128,
         Isa::RelaxedSimd,
         Isa::Neon,
+        Isa::NeonDot,
         Isa::Avx2,
+        Isa::AvxVnni,
         Isa::Avx512,
+        Isa::Avx512Vnni,
     ];
 
     /// Those this machine and this build can run, best last; never empty.
@@ -62,8 +71,11 @@ impl Isa {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512",
+            Isa::Avx512Vnni => "avx512-vnni",
             Isa::Neon => "neon",
+            Isa::NeonDot => "neon-dot",
             Isa::Simd128 => "simd128",
             Isa::RelaxedSimd => "relaxed-simd",
         }
@@ -107,9 +119,34 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn blocks(data: &[f32]) -> (&[Self::Block], &[f32]);
     /// Whole blocks to write to.
     fn blocks_mut(data: &mut [f32]) -> &mut [Self::Block];
-    /// Writes `scale` times each of 32 signed bytes. Left to itself the compiler vectorises over
-    /// blocks instead of within them, by gathering single bytes.
-    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]);
+    /// Four bytes for each lane, loaded from `4 * LANES` bytes.
+    type Bytes: Copy;
+    /// Four bytes, the same for every lane.
+    type Quad: Copy;
+    /// A whole number for each lane.
+    type Sums: Copy;
+    /// Vectors of a panel of packed weights (`crate::packed`): as many as a tile of four rows is wide.
+    const PANEL_VECTORS: usize;
+
+    /// Loads `4 * LANES` bytes.
+    fn bytes(self, data: &[u8]) -> Self::Bytes;
+    /// Loads four bytes.
+    fn quad(self, data: &[u8; 4]) -> Self::Quad;
+    /// The same number in every lane.
+    fn start(self, value: i32) -> Self::Sums;
+    /// Loads `LANES` numbers.
+    fn start_from(self, values: &[i32]) -> Self::Sums;
+    /// Adds to each lane the dot product of its four signed weights with four activations in 0..=127.
+    fn dot_signed(self, sums: Self::Sums, weights: Self::Bytes, x: Self::Quad) -> Self::Sums;
+    /// Adds to each lane the dot product of its four weights in 0..=127 with four signed activations.
+    fn dot_unsigned(self, sums: Self::Sums, weights: Self::Bytes, x: Self::Quad) -> Self::Sums;
+    /// Writes the sums with the other sign to `LANES` numbers.
+    fn negated(self, sums: Self::Sums, out: &mut [i32]);
+    /// The sums as floats; exact, since no sum of a block reaches 2^24.
+    fn widen(self, sums: Self::Sums) -> Self::Vector;
+    /// `a * b`.
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// Loads fewer than `LANES` numbers, zeros behind them.
     #[inline(always)]
     fn load_partial(self, data: &[f32]) -> Self::Vector {
@@ -132,11 +169,17 @@ pub(crate) trait Kernel {
 pub(crate) enum Dispatch {
     Portable(Portable),
     #[cfg(target_arch = "x86_64")]
-    Avx2(x86::Avx2),
+    Avx2(x86::Avx2<false>),
     #[cfg(target_arch = "x86_64")]
-    Avx512(x86::Avx512),
+    AvxVnni(x86::Avx2<true>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512<false>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(x86::Avx512<true>),
     #[cfg(target_arch = "aarch64")]
-    Neon(neon::Neon),
+    Neon(neon::Neon<false>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDot(neon::Neon<true>),
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Wasm(wasm::Wasm),
 }
@@ -149,9 +192,15 @@ impl Dispatch {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::Avx2::detect().map(Dispatch::Avx2),
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => x86::Avx2::detect().map(Dispatch::AvxVnni),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => x86::Avx512::detect().map(Dispatch::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => x86::Avx512::detect().map(Dispatch::Avx512Vnni),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Some(Dispatch::Neon(neon::Neon)),
+            Isa::Neon => neon::Neon::detect().map(Dispatch::Neon),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDot => neon::Neon::detect().map(Dispatch::NeonDot),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Isa::Simd128 | Isa::RelaxedSimd => {
                 let relaxed = cfg!(target_feature = "relaxed-simd");
@@ -168,9 +217,15 @@ impl Dispatch {
             #[cfg(target_arch = "x86_64")]
             Dispatch::Avx2(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
+            Dispatch::AvxVnni(simd) => simd.run(kernel),
+            #[cfg(target_arch = "x86_64")]
             Dispatch::Avx512(simd) => simd.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Dispatch::Avx512Vnni(simd) => simd.run(kernel),
             #[cfg(target_arch = "aarch64")]
-            Dispatch::Neon(simd) => kernel.run(simd),
+            Dispatch::Neon(simd) => simd.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Dispatch::NeonDot(simd) => simd.run(kernel),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Dispatch::Wasm(simd) => kernel.run(simd),
         }

@@ -1,14 +1,34 @@
-//! NEON, part of every aarch64.
+//! NEON, part of every aarch64, and its byte dot products, part of most.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
-use super::{Registers, Simd};
+use super::{Kernel, Registers, Simd};
 
-/// NEON: part of the architecture, so it is always there.
+/// NEON, with the dot product extension or without; a value exists only where [`Neon::detect`] saw it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Neon;
+pub(crate) struct Neon<const DOT: bool>(());
 
-impl Simd for Neon {
+impl<const DOT: bool> Neon<DOT> {
+    pub fn detect() -> Option<Self> {
+        (!DOT || std::arch::is_aarch64_feature_detected!("dotprod")).then_some(Self(()))
+    }
+
+    pub fn run<K: Kernel>(self, kernel: K) {
+        #[target_feature(enable = "neon,dotprod")]
+        fn dot<K: Kernel, const DOT: bool>(simd: Neon<DOT>, kernel: K) {
+            kernel.run(simd);
+        }
+        if DOT {
+            // SAFETY: `self` exists, so the machine has the extension; every aarch64 has NEON.
+            unsafe { dot(self, kernel) }
+        } else {
+            kernel.run(self);
+        }
+    }
+}
+
+impl<const DOT: bool> Simd for Neon<DOT> {
     type Vector = float32x4_t;
     type Block = [f32; 4];
     const LANES: usize = 4;
@@ -45,18 +65,6 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
-        let out = Self::blocks_mut(out).as_chunks_mut::<4>().0;
-        for (bytes, out) in bytes.as_chunks::<16>().0.iter().zip(out) {
-            // SAFETY: every aarch64 has NEON.
-            let quarters = unsafe { widen(bytes, scale) };
-            for (quarter, out) in quarters.into_iter().zip(out) {
-                self.store(quarter, out);
-            }
-        }
-    }
-
-    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 4]], &[f32]) {
         data.as_chunks()
     }
@@ -65,19 +73,92 @@ impl Simd for Neon {
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 4]] {
         data.as_chunks_mut().0
     }
+
+    type Bytes = int8x16_t;
+    type Quad = int8x16_t;
+    type Sums = int32x4_t;
+    const PANEL_VECTORS: usize = 4;
+
+    #[inline(always)]
+    fn bytes(self, data: &[u8]) -> int8x16_t {
+        let data = &data[..16];
+        // SAFETY: every aarch64 has NEON; 16 bytes are readable.
+        unsafe { vld1q_s8(data.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn quad(self, data: &[u8; 4]) -> int8x16_t {
+        // SAFETY: every aarch64 has NEON.
+        let quad = unsafe { vdupq_n_s32(i32::from_le_bytes(*data)) };
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vreinterpretq_s8_s32(quad) }
+    }
+
+    #[inline(always)]
+    fn start(self, value: i32) -> int32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vdupq_n_s32(value) }
+    }
+
+    #[inline(always)]
+    fn start_from(self, values: &[i32]) -> int32x4_t {
+        let values = &values[..4];
+        // SAFETY: every aarch64 has NEON; 4 numbers are readable.
+        unsafe { vld1q_s32(values.as_ptr()) }
+    }
+
+    /// Operands in 0..=127 are the same signed as unsigned.
+    #[inline(always)]
+    fn dot_signed(self, sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
+        if DOT {
+            let mut sums = sums;
+            // SAFETY: `self` exists with DOT, so the machine has the instruction; it touches these
+            // registers alone. (Its intrinsic is not stable yet.)
+            unsafe {
+                asm!(
+                    "sdot {sums:v}.4s, {weights:v}.16b, {x:v}.16b",
+                    sums = inout(vreg) sums,
+                    weights = in(vreg) weights,
+                    x = in(vreg) x,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+            }
+            return sums;
+        }
+        // SAFETY: every aarch64 has NEON.
+        unsafe { dot_16(sums, weights, x) }
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
+        self.dot_signed(sums, x, weights)
+    }
+
+    #[inline(always)]
+    fn negated(self, sums: int32x4_t, out: &mut [i32]) {
+        let out = &mut out[..4];
+        // SAFETY: every aarch64 has NEON; 4 numbers are writable.
+        unsafe { vst1q_s32(out.as_mut_ptr(), vnegq_s32(sums)) }
+    }
+
+    #[inline(always)]
+    fn widen(self, sums: int32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vcvtq_f32_s32(sums) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vmulq_f32(a, b) }
+    }
 }
 
-/// Signed bytes times `scale`.
+/// Dot products of four signed bytes each, added to `sums`, by 16-bit products.
 #[inline]
 #[target_feature(enable = "neon")]
-fn widen(bytes: &[u8; 16], scale: f32) -> [float32x4_t; 4] {
-    // SAFETY: `bytes` is 16 readable bytes.
-    let bytes = unsafe { vld1q_s8(bytes.as_ptr().cast()) };
-    let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
-    [
-        vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), scale),
-        vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(low)), scale),
-        vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), scale),
-        vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(high)), scale),
-    ]
+fn dot_16(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    let high = vmull_high_s8(a, b);
+    vaddq_s32(sums, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))
 }

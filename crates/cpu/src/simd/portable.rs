@@ -43,13 +43,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
-        for (value, byte) in out.iter_mut().zip(bytes) {
-            *value = scale * f32::from(byte.cast_signed());
-        }
-    }
-
-    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[Self::Block], &[f32]) {
         data.as_chunks()
     }
@@ -58,4 +51,76 @@ impl Simd for Portable {
     fn blocks_mut(data: &mut [f32]) -> &mut [Self::Block] {
         data.as_chunks_mut().0
     }
+
+    type Bytes = [[u8; 4]; LANES];
+    type Quad = [u8; 4];
+    type Sums = [i32; LANES];
+    const PANEL_VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn bytes(self, data: &[u8]) -> Self::Bytes {
+        let mut bytes = [[0; 4]; LANES];
+        for (to, from) in bytes.iter_mut().zip(data[..4 * LANES].as_chunks().0) {
+            *to = *from;
+        }
+        bytes
+    }
+
+    #[inline(always)]
+    fn quad(self, data: &[u8; 4]) -> [u8; 4] {
+        *data
+    }
+
+    #[inline(always)]
+    fn start(self, value: i32) -> Self::Sums {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn start_from(self, values: &[i32]) -> Self::Sums {
+        let mut sums = [0; LANES];
+        sums.copy_from_slice(&values[..LANES]);
+        sums
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sums: Self::Sums, weights: Self::Bytes, x: [u8; 4]) -> Self::Sums {
+        dot(sums, |lane, i| {
+            i32::from(weights[lane][i].cast_signed()) * i32::from(x[i])
+        })
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: Self::Sums, weights: Self::Bytes, x: [u8; 4]) -> Self::Sums {
+        dot(sums, |lane, i| {
+            i32::from(weights[lane][i]) * i32::from(x[i].cast_signed())
+        })
+    }
+
+    #[inline(always)]
+    fn negated(self, sums: Self::Sums, out: &mut [i32]) {
+        for (out, sum) in out[..LANES].iter_mut().zip(sums) {
+            *out = -sum;
+        }
+    }
+
+    #[inline(always)]
+    fn widen(self, sums: Self::Sums) -> Self::Vector {
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| a[lane] * b[lane])
+    }
+}
+
+#[inline(always)]
+fn dot(mut sums: [i32; LANES], product: impl Fn(usize, usize) -> i32) -> [i32; LANES] {
+    for (lane, sum) in sums.iter_mut().enumerate() {
+        for i in 0..4 {
+            *sum += product(lane, i);
+        }
+    }
+    sums
 }

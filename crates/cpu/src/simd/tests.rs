@@ -38,14 +38,43 @@ impl Kernel for Edges<'_> {
             assert_eq!(simd.sum(partial), rest.iter().sum::<f32>());
             *self.count += 1;
         }
-        for start in [-128i32, -16, 0, 96] {
-            let bytes = Box::new(std::array::from_fn::<u8, 32, _>(|i| {
-                (start + i as i32) as u8
-            }));
-            let mut out = Box::new([f32::NAN; 32]);
-            simd.scale_bytes(0.5, &bytes, &mut out);
-            for (i, value) in out.iter().enumerate() {
-                assert_eq!(*value, (start + i as i32) as f32 * 0.5);
+        // Every pair of a signed and an unsigned byte of one magnitude or another, the extremes among
+        // them, in boxes of exactly the bytes read.
+        for round in 0..64usize {
+            let signed = |i: usize| match (i + round) % 5 {
+                0 => -128i8,
+                1 => 127,
+                _ => ((i * 37 + round * 101) % 256) as u8 as i8,
+            };
+            let unsigned = |i: usize| match (i + round) % 3 {
+                0 => 127u8,
+                _ => ((i * 53 + round * 29) % 128) as u8,
+            };
+            let starts: Box<[i32]> = (0..S::LANES as i32).map(|i| i * 1000 - 1).collect();
+            let (quad, other): ([u8; 4], [u8; 4]) = (
+                std::array::from_fn(unsigned),
+                std::array::from_fn(|i| signed(i).cast_unsigned()),
+            );
+            let bytes = |byte: &dyn Fn(usize) -> u8| -> Box<[u8]> {
+                (0..4 * S::LANES).map(|i| byte(i + 4)).collect()
+            };
+            let weights = bytes(&|i| signed(i).cast_unsigned());
+            let nibbles = bytes(&unsigned);
+            let from = simd.start_from(&starts);
+            let sums = simd.dot_signed(from, simd.bytes(&weights), simd.quad(&quad));
+            let mut out: Box<[i32]> = vec![0; S::LANES].into();
+            simd.negated(sums, &mut out);
+            let mut floats = S::Block::default();
+            let from = simd.start(-7);
+            let other_sums = simd.dot_unsigned(from, simd.bytes(&nibbles), simd.quad(&other));
+            simd.store(simd.widen(other_sums), &mut floats);
+            for lane in 0..S::LANES {
+                let product = |w: &dyn Fn(usize) -> i32, x: &dyn Fn(usize) -> i32| -> i32 {
+                    (0..4).map(|i| w(lane * 4 + i + 4) * x(i)).sum()
+                };
+                let (s, u) = (|i| i32::from(signed(i)), |i| i32::from(unsigned(i)));
+                assert_eq!(out[lane], -(starts[lane] + product(&s, &u)));
+                assert_eq!(floats.as_mut()[lane], (product(&u, &s) - 7) as f32);
             }
             *self.count += 1;
         }
@@ -59,7 +88,7 @@ fn every_instruction_set_stays_within_its_operands() {
         Dispatch::detect(isa)
             .unwrap()
             .run(Edges { count: &mut count });
-        assert!(count >= 4 + 4, "{}", isa.name());
+        assert!(count >= 4 + 64, "{}", isa.name());
     }
 }
 

@@ -46,29 +46,6 @@ impl Simd for Wasm {
     }
 
     #[inline(always)]
-    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
-        let scale = f32x4_splat(scale);
-        let out = Self::blocks_mut(out).as_chunks_mut::<4>().0;
-        for (bytes, out) in bytes.as_chunks::<16>().0.iter().zip(out) {
-            // SAFETY: `bytes` is 16 readable bytes, and the load asks for no alignment.
-            let bytes = unsafe { v128_load(bytes.as_ptr().cast()) };
-            let (low, high) = (
-                i16x8_extend_low_i8x16(bytes),
-                i16x8_extend_high_i8x16(bytes),
-            );
-            let quarters = [
-                i32x4_extend_low_i16x8(low),
-                i32x4_extend_high_i16x8(low),
-                i32x4_extend_low_i16x8(high),
-                i32x4_extend_high_i16x8(high),
-            ];
-            for (quarter, out) in quarters.into_iter().zip(out) {
-                self.store(f32x4_mul(scale, f32x4_convert_i32x4(quarter)), out);
-            }
-        }
-    }
-
-    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 4]], &[f32]) {
         data.as_chunks()
     }
@@ -76,5 +53,125 @@ impl Simd for Wasm {
     #[inline(always)]
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 4]] {
         data.as_chunks_mut().0
+    }
+
+    type Bytes = v128;
+    type Quad = v128;
+    type Sums = Sums;
+    const PANEL_VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn bytes(self, data: &[u8]) -> v128 {
+        let data = &data[..16];
+        // SAFETY: 16 bytes are readable, and the load asks for no alignment.
+        unsafe { v128_load(data.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn quad(self, data: &[u8; 4]) -> v128 {
+        i32x4_splat(i32::from_le_bytes(*data))
+    }
+
+    #[inline(always)]
+    fn start(self, value: i32) -> Sums {
+        Sums::new(i32x4_splat(value))
+    }
+
+    #[inline(always)]
+    fn start_from(self, values: &[i32]) -> Sums {
+        let values = &values[..4];
+        // SAFETY: 4 numbers are readable, and the load asks for no alignment.
+        Sums::new(unsafe { v128_load(values.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sums: Sums, weights: v128, x: v128) -> Sums {
+        sums.dot(weights, x)
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: Sums, weights: v128, x: v128) -> Sums {
+        sums.dot(x, weights)
+    }
+
+    #[inline(always)]
+    fn negated(self, sums: Sums, out: &mut [i32]) {
+        let out = &mut out[..4];
+        // SAFETY: 4 numbers are writable, and the store asks for no alignment.
+        unsafe { v128_store(out.as_mut_ptr().cast(), i32x4_neg(sums.total())) }
+    }
+
+    #[inline(always)]
+    fn widen(self, sums: Sums) -> v128 {
+        f32x4_convert_i32x4(sums.total())
+    }
+
+    #[inline(always)]
+    fn mul(self, a: v128, b: v128) -> v128 {
+        f32x4_mul(a, b)
+    }
+}
+
+/// Four whole numbers. The relaxed dot product is implementation-defined where the second operand's
+/// top bit is set, or where a pair of products leaves 16 bits: with second operands in 0..=127 neither
+/// happens, since 2 * 127 * 128 = 32512.
+#[cfg(target_feature = "relaxed-simd")]
+#[derive(Clone, Copy)]
+pub(crate) struct Sums(v128);
+
+#[cfg(target_feature = "relaxed-simd")]
+impl Sums {
+    #[inline(always)]
+    fn new(sums: v128) -> Self {
+        Self(sums)
+    }
+
+    #[inline(always)]
+    fn dot(self, signed: v128, unsigned: v128) -> Self {
+        Self(i32x4_relaxed_dot_i8x16_i7x16_add(signed, unsigned, self.0))
+    }
+
+    #[inline(always)]
+    fn total(self) -> v128 {
+        self.0
+    }
+}
+
+/// Four whole numbers, each in two parts that are added at the end: what a dot product of 16-bit
+/// numbers gives of the low and of the high half of 16 bytes.
+#[cfg(not(target_feature = "relaxed-simd"))]
+#[derive(Clone, Copy)]
+pub(crate) struct Sums(v128, v128);
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl Sums {
+    #[inline(always)]
+    fn new(sums: v128) -> Self {
+        let zero = i32x4_splat(0);
+        Self(
+            i32x4_shuffle::<0, 4, 1, 4>(sums, zero),
+            i32x4_shuffle::<2, 4, 3, 4>(sums, zero),
+        )
+    }
+
+    #[inline(always)]
+    fn dot(self, signed: v128, unsigned: v128) -> Self {
+        let low = i32x4_dot_i16x8(
+            i16x8_extend_low_i8x16(signed),
+            i16x8_extend_low_i8x16(unsigned),
+        );
+        let high = i32x4_dot_i16x8(
+            i16x8_extend_high_i8x16(signed),
+            i16x8_extend_high_i8x16(unsigned),
+        );
+        Self(i32x4_add(self.0, low), i32x4_add(self.1, high))
+    }
+
+    #[inline(always)]
+    fn total(self) -> v128 {
+        i32x4_add(
+            i32x4_shuffle::<0, 2, 4, 6>(self.0, self.1),
+            i32x4_shuffle::<1, 3, 5, 7>(self.0, self.1),
+        )
     }
 }

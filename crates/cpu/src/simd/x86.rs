@@ -4,51 +4,75 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, Registers, Simd};
 
-/// AVX2 and FMA; a value exists only where [`Avx2::detect`] saw them.
+/// AVX2 and FMA, with AVX-VNNI or without; a value exists only where [`Avx2::detect`] saw them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2<const VNNI: bool>(());
 
-/// AVX-512F (and what [`Avx2`] has); a value exists only where [`Avx512::detect`] saw them.
+/// AVX-512F (and what [`Avx2`] has), with AVX-512-VNNI or without; a value exists only where
+/// [`Avx512::detect`] saw them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const VNNI: bool>(());
 
-impl Avx2 {
+impl<const VNNI: bool> Avx2<VNNI> {
     pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && (!VNNI || is_x86_feature_detected!("avxvnni"));
+        all.then_some(Self(()))
     }
 
     pub fn run<K: Kernel>(self, kernel: K) {
         #[target_feature(enable = "avx2,fma")]
-        fn enabled<K: Kernel>(simd: Avx2, kernel: K) {
+        fn plain<K: Kernel, const VNNI: bool>(simd: Avx2<VNNI>, kernel: K) {
             kernel.run(simd);
         }
-        // SAFETY: `self` exists, so the machine has AVX2 and FMA.
-        unsafe { enabled(self, kernel) }
+        #[target_feature(enable = "avx2,fma,avxvnni")]
+        fn vnni<K: Kernel, const VNNI: bool>(simd: Avx2<VNNI>, kernel: K) {
+            kernel.run(simd);
+        }
+        if VNNI {
+            // SAFETY: `self` exists, so the machine has AVX2, FMA and AVX-VNNI.
+            unsafe { vnni(self, kernel) }
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX2 and FMA.
+            unsafe { plain(self, kernel) }
+        }
     }
 }
 
-impl Avx512 {
+impl<const VNNI: bool> Avx512<VNNI> {
     pub fn detect() -> Option<Self> {
         let all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("fma");
+            && is_x86_feature_detected!("fma")
+            && (!VNNI || is_x86_feature_detected!("avx512vnni"));
         all.then_some(Self(()))
     }
 
     pub fn run<K: Kernel>(self, kernel: K) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        fn enabled<K: Kernel>(simd: Avx512, kernel: K) {
+        fn plain<K: Kernel, const VNNI: bool>(simd: Avx512<VNNI>, kernel: K) {
             kernel.run(simd);
         }
-        // SAFETY: `self` exists, so the machine has these parts of AVX-512 and FMA (AVX2 comes with
-        // AVX-512F).
-        unsafe { enabled(self, kernel) }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+        fn vnni<K: Kernel, const VNNI: bool>(simd: Avx512<VNNI>, kernel: K) {
+            kernel.run(simd);
+        }
+        if VNNI {
+            // SAFETY: `self` exists, so the machine has these parts of AVX-512, AVX-512-VNNI and FMA
+            // (AVX2 comes with AVX-512F).
+            unsafe { vnni(self, kernel) }
+        } else {
+            // SAFETY: `self` exists, so the machine has these parts of AVX-512 and FMA (AVX2 comes
+            // with AVX-512F).
+            unsafe { plain(self, kernel) }
+        }
     }
 }
 
-impl Simd for Avx2 {
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type Vector = __m256;
     type Block = [f32; 8];
     const LANES: usize = 8;
@@ -88,16 +112,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
-        let scale = self.splat(scale);
-        for (bytes, out) in bytes.as_chunks::<8>().0.iter().zip(Self::blocks_mut(out)) {
-            // SAFETY: `self` exists, so the machine has AVX2.
-            let values = unsafe { widen_8(bytes, scale) };
-            self.store(values, out);
-        }
-    }
-
-    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 8]], &[f32]) {
         data.as_chunks()
     }
@@ -106,9 +120,80 @@ impl Simd for Avx2 {
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 8]] {
         data.as_chunks_mut().0
     }
+
+    type Bytes = __m256i;
+    type Quad = __m256i;
+    type Sums = __m256i;
+    const PANEL_VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn bytes(self, data: &[u8]) -> __m256i {
+        let data = &data[..32];
+        // SAFETY: `self` exists, so the machine has AVX2; 32 bytes are readable, and the load asks
+        // for no alignment.
+        unsafe { _mm256_loadu_si256(data.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn quad(self, data: &[u8; 4]) -> __m256i {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_set1_epi32(i32::from_le_bytes(*data)) }
+    }
+
+    #[inline(always)]
+    fn start(self, value: i32) -> __m256i {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    fn start_from(self, values: &[i32]) -> __m256i {
+        let values = &values[..8];
+        // SAFETY: `self` exists, so the machine has AVX2; 8 numbers are readable, and the load asks
+        // for no alignment.
+        unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+        if VNNI {
+            // SAFETY: `self` exists with VNNI, so the machine has AVX-VNNI.
+            unsafe { _mm256_dpbusd_avx_epi32(sums, x, weights) }
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX2.
+            unsafe { dot_8(sums, x, weights) }
+        }
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+        self.dot_signed(sums, x, weights)
+    }
+
+    #[inline(always)]
+    fn negated(self, sums: __m256i, out: &mut [i32]) {
+        let out = &mut out[..8];
+        // SAFETY: `self` exists, so the machine has AVX2.
+        let negated = unsafe { _mm256_sub_epi32(_mm256_setzero_si256(), sums) };
+        // SAFETY: `self` exists, so the machine has AVX2; 8 numbers are writable, and the store
+        // asks for no alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), negated) }
+    }
+
+    #[inline(always)]
+    fn widen(self, sums: __m256i) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
 }
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type Vector = __m512;
     type Block = [f32; 16];
     const LANES: usize = 16;
@@ -152,16 +237,6 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn scale_bytes(self, scale: f32, bytes: &[u8; 32], out: &mut [f32; 32]) {
-        let scale = self.splat(scale);
-        for (bytes, out) in bytes.as_chunks::<16>().0.iter().zip(Self::blocks_mut(out)) {
-            // SAFETY: `self` exists, so the machine has AVX-512F.
-            let values = unsafe { widen_16(bytes, scale) };
-            self.store(values, out);
-        }
-    }
-
-    #[inline(always)]
     fn blocks(data: &[f32]) -> (&[[f32; 16]], &[f32]) {
         data.as_chunks()
     }
@@ -170,23 +245,94 @@ impl Simd for Avx512 {
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 16]] {
         data.as_chunks_mut().0
     }
+
+    type Bytes = __m512i;
+    type Quad = __m512i;
+    type Sums = __m512i;
+    const PANEL_VECTORS: usize = 4;
+
+    #[inline(always)]
+    fn bytes(self, data: &[u8]) -> __m512i {
+        let data = &data[..64];
+        // SAFETY: `self` exists, so the machine has AVX-512F; 64 bytes are readable, and the load asks
+        // for no alignment.
+        unsafe { _mm512_loadu_si512(data.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn quad(self, data: &[u8; 4]) -> __m512i {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_set1_epi32(i32::from_le_bytes(*data)) }
+    }
+
+    #[inline(always)]
+    fn start(self, value: i32) -> __m512i {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    fn start_from(self, values: &[i32]) -> __m512i {
+        let values = &values[..16];
+        // SAFETY: `self` exists, so the machine has AVX-512F; 16 numbers are readable, and the load asks
+        // for no alignment.
+        unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sums: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        if VNNI {
+            // SAFETY: `self` exists with VNNI, so the machine has AVX-512-VNNI.
+            unsafe { _mm512_dpbusd_epi32(sums, x, weights) }
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX-512F and AVX-512BW.
+            unsafe { dot_16(sums, x, weights) }
+        }
+    }
+
+    #[inline(always)]
+    fn dot_unsigned(self, sums: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        self.dot_signed(sums, x, weights)
+    }
+
+    #[inline(always)]
+    fn negated(self, sums: __m512i, out: &mut [i32]) {
+        let out = &mut out[..16];
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        let negated = unsafe { _mm512_sub_epi32(_mm512_setzero_si512(), sums) };
+        // SAFETY: `self` exists, so the machine has AVX-512F; 16 numbers are writable, and the store
+        // asks for no alignment.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), negated) }
+    }
+
+    #[inline(always)]
+    fn widen(self, sums: __m512i) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
 }
 
-/// Signed bytes times `scale`.
+/// Dot products of four bytes each in 0..=127 and signed ones, added to `sums`. Pairs of products stay
+/// within 2 * 127 * 128 = 32512, so the 16-bit sums between never saturate.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn widen_8(bytes: &[u8; 8], scale: __m256) -> __m256 {
-    let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(*bytes));
-    _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)))
+fn dot_8(sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(unsigned, signed);
+    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
-/// Signed bytes times `scale`.
+/// [`dot_8`] on twice as many.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn widen_16(bytes: &[u8; 16], scale: __m512) -> __m512 {
-    let bytes = i128::from_le_bytes(*bytes);
-    let bytes = _mm_set_epi64x((bytes >> 64) as i64, bytes as i64);
-    _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)))
+#[target_feature(enable = "avx512f,avx512bw")]
+fn dot_16(sums: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
+    let pairs = _mm512_maddubs_epi16(unsigned, signed);
+    _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
 }
 
 /// Halves added to halves: the order the instructions' own shuffles give.

@@ -35,6 +35,8 @@ export function launch() {
  */
 export async function openDemo(browser, url, options) {
   const context = await browser.newContext(options);
+  // A machine that does other work too may take long; only one that hangs should fail a test.
+  context.setDefaultTimeout(180_000);
   const page = await context.newPage();
   await page.goto(url);
   const status = page.locator('#model-status');

@@ -87,7 +87,11 @@ impl CpuDevice {
         // activations should stay in the second-level cache. Few rows are split by features alone,
         // into a few tasks a thread.
         let few = w.rows.div_ceil(8 * self.workers.count());
-        let cols = if x.rows > 4 * PACK { 64 } else { few.max(64) };
+        let cols = if x.rows > 4 * PACK {
+            32
+        } else {
+            few.clamp(32, 256)
+        };
         let rects = rectangles(&mut out.data, w.rows, BAND, cols.next_multiple_of(w.panel));
         self.workers.run(rects, |mut rect| {
             integer.compute(self.dispatch, &mut rect);

@@ -27,9 +27,9 @@ use crate::rounded::{OFFSET, PACK, PackBlocks, Rounded};
 use crate::simd::{Dispatch, Kernel, Simd};
 use crate::weight::from_f16;
 
-/// Bytes of unpacked quants that are worked through before the next rows: they stay in the
-/// first-level cache beside a pack's activations.
-const CHUNK: usize = 32 * 1024;
+/// Bytes of weights that all rows meet before the next weights: they stay in the first-level cache
+/// beside a pack's activations, which so come from the second level once for a rectangle's width.
+const CHUNK: usize = 24 * 1024;
 /// Features of the widest panel.
 const WIDEST: usize = 64;
 
@@ -111,18 +111,33 @@ impl Task<'_, '_, '_> {
         }
         let width = out.first().map_or(0, |row| row.len());
         let panel = V * S::LANES;
-        let chunk = CHUNK / (panel * BLOCK);
+        let panels = width.div_ceil(panel);
+        let first_panel = *first_col / panel;
         let first_pack = *first_row / PACK;
-        for first_feature in (0..width).step_by(panel) {
-            let index = (*first_col + first_feature) / panel;
-            let features = panel.min(width - first_feature);
-            for first in (0..w.blocks()).step_by(chunk) {
-                let count = chunk.min(w.blocks() - first);
-                let weights = prepare::<S, V, NIBBLES>(simd, w, index, first, count, self.scratch);
-                for (pack, rows) in out.chunks_mut(PACK).enumerate() {
-                    let x = x.pack_blocks(first_pack + pack, first, count);
-                    let columns = first_feature..first_feature + features;
-                    match rows {
+        // A single pack has nothing to come back to: it goes through panel after panel.
+        let group = if out.len() > PACK { panels } else { 1 };
+        let chunk = (CHUNK / (group.max(1) * panel * BLOCK)).max(1);
+        let stocks = (0..panels).step_by(group.max(1)).flat_map(|start| {
+            (0..w.blocks())
+                .step_by(chunk)
+                .map(move |first| (start, first))
+        });
+        for (start, first) in stocks {
+            let blocks = first..w.blocks().min(first + chunk);
+            let end = panels.min(start + group);
+            let stock = Stock::<V, NIBBLES>::new(
+                simd,
+                w,
+                first_panel + start..first_panel + end,
+                blocks.clone(),
+                self.scratch,
+            );
+            for (pack, rows) in out.chunks_mut(PACK).enumerate() {
+                let x = x.pack_blocks(first_pack + pack, first, blocks.len());
+                for index in start..end {
+                    let weights = stock.panel::<S>(index - start);
+                    let columns = index * panel..width.min((index + 1) * panel);
+                    match &mut *rows {
                         [a, b, c, d] => {
                             tile_at::<S, 4, V, NIBBLES>(simd, x, weights, [a, b, c, d], columns);
                         }
@@ -175,46 +190,100 @@ struct PanelBlocks<'a> {
     starts: &'a [i32],
 }
 
-/// Unpacks nibbles, widens scales, and takes the sums of signed weights.
-#[inline(always)]
-fn prepare<'a, S: Simd, const V: usize, const NIBBLES: bool>(
-    simd: S,
+/// Some blocks of neighbouring panels: what all rows of a rectangle meet before the next blocks.
+struct Stock<'a, const V: usize, const NIBBLES: bool> {
     w: &'a Packed,
-    panel: usize,
-    first: usize,
-    count: usize,
-    scratch: &'a mut Scratch,
-) -> PanelBlocks<'a> {
-    let width = V * S::LANES;
-    let (quants, scales) = w.panel_blocks(panel, first, count);
-    scratch.scales.clear();
-    scratch
-        .scales
-        .extend(scales.iter().map(|scale| from_f16(*scale)));
-    if NIBBLES {
-        scratch.quants.resize(count * width * BLOCK, 0);
-        let half = width * BLOCK / 2;
-        for (packed, bytes) in quants
-            .chunks_exact(half)
-            .zip(scratch.quants.chunks_exact_mut(2 * half))
-        {
-            let (low, high) = bytes.split_at_mut(half);
-            for ((byte, low), high) in packed.iter().zip(low).zip(high) {
-                *low = byte & 15;
-                *high = byte >> 4;
+    first_panel: usize,
+    blocks: Range<usize>,
+    scratch: &'a Scratch,
+}
+
+impl<'a, const V: usize, const NIBBLES: bool> Stock<'a, V, NIBBLES> {
+    /// Unpacks nibbles, widens scales, and takes the sums of signed weights.
+    #[inline(always)]
+    fn new<S: Simd>(
+        simd: S,
+        w: &'a Packed,
+        panels: Range<usize>,
+        blocks: Range<usize>,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        let width = V * S::LANES;
+        let block_count = panels.len() * blocks.len();
+        scratch.scales.clear();
+        if NIBBLES {
+            scratch.quants.resize(block_count * width * BLOCK, 0);
+        } else {
+            scratch.starts.resize(block_count * width, 0);
+        }
+        for (index, panel) in panels.clone().enumerate() {
+            let (quants, scales) = w.panel_blocks(panel, blocks.start, blocks.len());
+            let scales = scales.iter().map(|scale| from_f16(*scale));
+            scratch.scales.extend(scales);
+            let first = index * blocks.len() * width;
+            if NIBBLES {
+                let bytes = &mut scratch.quants[first * BLOCK..][..2 * quants.len()];
+                unpack(quants, bytes, width * BLOCK / 2);
+            } else {
+                let starts = &mut scratch.starts[first..][..blocks.len() * width];
+                start_signed::<S, V>(simd, quants, starts);
             }
         }
-        return PanelBlocks {
-            quants: &scratch.quants,
-            scales: &scratch.scales,
-            starts: &[],
-        };
+        Self {
+            w,
+            first_panel: panels.start,
+            blocks,
+            scratch,
+        }
     }
-    scratch.starts.resize(count * width, 0);
+
+    /// One of its panels.
+    #[inline(always)]
+    fn panel<S: Simd>(&self, index: usize) -> PanelBlocks<'_> {
+        let values = self.blocks.len() * V * S::LANES;
+        let (first, scratch) = (index * values, self.scratch);
+        let panel = self.first_panel + index;
+        PanelBlocks {
+            quants: if NIBBLES {
+                &scratch.quants[first * BLOCK..][..values * BLOCK]
+            } else {
+                self.w
+                    .panel_blocks(panel, self.blocks.start, self.blocks.len())
+                    .0
+            },
+            scales: &scratch.scales[first..][..values],
+            starts: if NIBBLES {
+                &[]
+            } else {
+                &scratch.starts[first..][..values]
+            },
+        }
+    }
+}
+
+/// Nibbles to bytes, `half` packed bytes a block.
+#[inline(always)]
+fn unpack(packed: &[u8], bytes: &mut [u8], half: usize) {
+    for (packed, bytes) in packed
+        .chunks_exact(half)
+        .zip(bytes.chunks_exact_mut(2 * half))
+    {
+        let (low, high) = bytes.split_at_mut(half);
+        for ((byte, low), high) in packed.iter().zip(low).zip(high) {
+            *low = byte & 15;
+            *high = byte >> 4;
+        }
+    }
+}
+
+/// Minus [`OFFSET`] times the sum of each feature's weights, block by block.
+#[inline(always)]
+fn start_signed<S: Simd, const V: usize>(simd: S, quants: &[u8], starts: &mut [i32]) {
+    let width = V * S::LANES;
     let offset = simd.quad(&[OFFSET as u8; QUAD]);
     for (block, starts) in quants
         .chunks_exact(width * BLOCK)
-        .zip(scratch.starts.chunks_exact_mut(width))
+        .zip(starts.chunks_exact_mut(width))
     {
         let mut sums = [simd.start(0); V];
         for step in 0..BLOCK / QUAD {
@@ -226,11 +295,6 @@ fn prepare<'a, S: Simd, const V: usize, const NIBBLES: bool>(
         for (sum, starts) in sums.into_iter().zip(starts.chunks_exact_mut(S::LANES)) {
             simd.negated(sum, starts);
         }
-    }
-    PanelBlocks {
-        quants,
-        scales: &scratch.scales,
-        starts: &scratch.starts,
     }
 }
 

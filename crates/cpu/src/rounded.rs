@@ -122,13 +122,13 @@ struct Task<'a> {
 
 impl Kernel for Task<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let blocks = self.cols / BLOCK;
         for (row, data) in self.data.chunks(self.cols).enumerate() {
             let first = row / PACK * blocks;
             for (block, values) in data.as_chunks::<BLOCK>().0.iter().enumerate() {
                 let at = (first + block) * PACK + row % PACK;
-                let (bytes, scale, sum) = round(values, self.rounding, self.partner);
+                let (bytes, scale, sum) = round(simd, values, self.rounding, self.partner);
                 self.scales[at] = scale;
                 if self.partner == Partner::Nibbles {
                     self.starts[at] = -NIBBLE_OFFSET * sum;
@@ -144,10 +144,12 @@ impl Kernel for Task<'_> {
 
 /// The quants of a block, their scale, and their sum (beside nibbles).
 #[inline(always)]
-fn round(values: &[f32; BLOCK], rounding: Rounding, partner: Partner) -> ([u8; BLOCK], f32, i32) {
-    /// Added to a float of small magnitude, it leaves the nearest whole number (half to even) in the
-    /// lowest bits: 1.5 * 2^23.
-    const ROUND: f32 = 12_582_912.0;
+fn round<S: Simd>(
+    simd: S,
+    values: &[f32; BLOCK],
+    rounding: Rounding,
+    partner: Partner,
+) -> ([u8; BLOCK], f32, i32) {
     // Magnitudes order as their bits do, and NaN and the infinities come last.
     let largest = values.iter().fold(0, |most, value| {
         u32::max(most, value.to_bits() & 0x7fff_ffff)
@@ -157,14 +159,11 @@ fn round(values: &[f32; BLOCK], rounding: Rounding, partner: Partner) -> ([u8; B
         return ([0; BLOCK], f32::NAN, 0);
     }
     let (scale, inverse) = rounding.scale(largest);
-    let shift = match partner {
-        Partner::Bytes => ROUND + OFFSET as f32,
-        Partner::Nibbles => ROUND,
+    let offset = match partner {
+        Partner::Bytes => OFFSET,
+        Partner::Nibbles => 0,
     };
-    let mut bytes = [0; BLOCK];
-    for (byte, value) in bytes.iter_mut().zip(values) {
-        *byte = (value * inverse + shift).to_bits() as u8;
-    }
+    let bytes = simd.round(values, inverse, offset);
     let sum = match partner {
         Partner::Bytes => 0,
         Partner::Nibbles => bytes.iter().map(|byte| i32::from(byte.cast_signed())).sum(),
@@ -175,6 +174,7 @@ fn round(values: &[f32; BLOCK], rounding: Rounding, partner: Partner) -> ([u8; B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Portable;
     use llavaguard_backend::DType;
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
             for magnitude in [1.0f32, 1e-30, 3e30, 1e-36, 0.0] {
                 let values: [f32; BLOCK] =
                     std::array::from_fn(|i| ((i * i + 3) as f32).sin() * magnitude);
-                let (bytes, scale, sum) = round(&values, rounding, partner);
+                let (bytes, scale, sum) = round(Portable, &values, rounding, partner);
                 let quants = bytes.map(|byte| match partner {
                     Partner::Bytes => i32::from(byte) - OFFSET,
                     Partner::Nibbles => i32::from(byte.cast_signed()),

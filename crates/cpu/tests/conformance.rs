@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use llavaguard_backend::{Device, block_on, conformance};
 use llavaguard_cpu::{CpuDevice, Isa, Threads};
 
@@ -12,6 +14,14 @@ fn every_instruction_set_passes() {
         let report = block_on(conformance::check_all(&device))
             .unwrap_or_else(|failure| panic!("{}: {failure}", device.name()));
         println!("{report}");
+    }
+}
+
+#[test]
+fn a_block_of_whole_numbers_is_exact_everywhere() {
+    for isa in Isa::available() {
+        let device = CpuDevice::with(isa, Threads::Caller).unwrap();
+        assert_eq!(common::one_block_is_exact(&device), 2 * 4 * 7 * 77);
     }
 }
 

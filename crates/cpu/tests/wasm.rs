@@ -3,6 +3,8 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use llavaguard_backend::{Device, conformance};
 use llavaguard_cpu::{CpuDevice, Isa, Threads};
 use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -18,6 +20,13 @@ async fn every_instruction_set_of_this_build_passes() {
             .unwrap_or_else(|failure| panic!("{}: {failure}", device.name()));
         console_log!("{report}");
     }
+}
+
+/// The formula is the same for the plain and the relaxed build, and so are then their bits.
+#[wasm_bindgen_test]
+fn a_block_of_whole_numbers_is_exact_in_every_build() {
+    let device = CpuDevice::with(Isa::best(), Threads::Caller).unwrap();
+    assert_eq!(common::one_block_is_exact(&device), 2 * 4 * 7 * 77);
 }
 
 #[wasm_bindgen_test]

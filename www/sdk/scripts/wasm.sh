@@ -28,6 +28,9 @@ rustflags() {
   local name sysroot
   sysroot=$("$WASM_RUSTC" --print sysroot)
   echo "-C target-feature=$(features "$1")"
+  # Loop strength reduction rewrites addresses so that constant offsets no longer fit into loads: one
+  # addition a load. Without it the byte dot products run 15 to 20% faster, the f32 kernels 10%.
+  echo "-C llvm-args=-disable-lsr"
   echo '--cfg getrandom_backend="wasm_js"'
   echo "--remap-path-prefix=$PWD="
   echo "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"

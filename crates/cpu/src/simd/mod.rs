@@ -14,7 +14,7 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use portable::Portable;
+pub(crate) use portable::Portable;
 
 /// An instruction set the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,10 @@ pub(crate) enum Registers {
     Few,
 }
 
+/// Added to a float of small magnitude, it leaves the nearest whole number (half to even) in the lowest
+/// bits: 1.5 * 2^23.
+const ROUND: f32 = 12_582_912.0;
+
 /// Vectors of one instruction set.
 pub(crate) trait Simd: Copy + Send + Sync {
     /// A vector.
@@ -146,6 +150,19 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn widen(self, sums: Self::Sums) -> Self::Vector;
     /// `a * b`.
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// Each value times `inverse`, rounded to the nearest whole number (half to even), plus `offset`;
+    /// the results fit a byte, of whichever sign.
+    #[inline(always)]
+    fn round(self, values: &[f32; 32], inverse: f32, offset: i32) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (byte, value) in bytes.iter_mut().zip(values) {
+            *byte = (value * inverse + ROUND)
+                .to_bits()
+                .wrapping_add_signed(offset) as u8;
+        }
+        bytes
+    }
 
     /// Loads fewer than `LANES` numbers, zeros behind them.
     #[inline(always)]

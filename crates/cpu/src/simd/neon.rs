@@ -137,8 +137,10 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     #[inline(always)]
     fn negated(self, sums: int32x4_t, out: &mut [i32]) {
         let out = &mut out[..4];
+        // SAFETY: every aarch64 has NEON.
+        let negated = unsafe { vnegq_s32(sums) };
         // SAFETY: every aarch64 has NEON; 4 numbers are writable.
-        unsafe { vst1q_s32(out.as_mut_ptr(), vnegq_s32(sums)) }
+        unsafe { vst1q_s32(out.as_mut_ptr(), negated) }
     }
 
     #[inline(always)]

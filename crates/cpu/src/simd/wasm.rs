@@ -2,7 +2,7 @@
 
 use core::arch::wasm32::*;
 
-use super::{Registers, Simd};
+use super::{ROUND, Registers, Simd};
 
 /// simd128 (and relaxed-simd, if so built): part of the build, so it is always there.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +109,27 @@ impl Simd for Wasm {
     #[inline(always)]
     fn mul(self, a: v128, b: v128) -> v128 {
         f32x4_mul(a, b)
+    }
+
+    /// By saturating narrowings, which the compiler does not see are exact here.
+    #[inline(always)]
+    fn round(self, values: &[f32; 32], inverse: f32, offset: i32) -> [u8; 32] {
+        let (inverse, shift) = (f32x4_splat(inverse), f32x4_splat(ROUND));
+        let back = i32x4_splat(offset.wrapping_sub(ROUND.to_bits().cast_signed()));
+        let four = |values: &[f32; 4]| {
+            let shifted = f32x4_add(f32x4_mul(self.load(values), inverse), shift);
+            i32x4_add(shifted, back)
+        };
+        let mut bytes = [0; 32];
+        let halves = bytes.as_chunks_mut::<16>().0;
+        for (bytes, values) in halves.iter_mut().zip(values.as_chunks::<16>().0) {
+            let quarters = values.as_chunks::<4>().0;
+            let low = i16x8_narrow_i32x4(four(&quarters[0]), four(&quarters[1]));
+            let high = i16x8_narrow_i32x4(four(&quarters[2]), four(&quarters[3]));
+            // SAFETY: 16 bytes are writable, and the store asks for no alignment.
+            unsafe { v128_store(bytes.as_mut_ptr().cast(), i8x16_narrow_i16x8(low, high)) }
+        }
+        bytes
     }
 }
 

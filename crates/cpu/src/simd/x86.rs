@@ -174,7 +174,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     fn negated(self, sums: __m256i, out: &mut [i32]) {
         let out = &mut out[..8];
         // SAFETY: `self` exists, so the machine has AVX2.
-        let negated = unsafe { _mm256_sub_epi32(_mm256_setzero_si256(), sums) };
+        let negated = unsafe { _mm256_sub_epi32(self.start(0), sums) };
         // SAFETY: `self` exists, so the machine has AVX2; 8 numbers are writable, and the store
         // asks for no alignment.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), negated) }
@@ -299,7 +299,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn negated(self, sums: __m512i, out: &mut [i32]) {
         let out = &mut out[..16];
         // SAFETY: `self` exists, so the machine has AVX-512F.
-        let negated = unsafe { _mm512_sub_epi32(_mm512_setzero_si512(), sums) };
+        let negated = unsafe { _mm512_sub_epi32(self.start(0), sums) };
         // SAFETY: `self` exists, so the machine has AVX-512F; 16 numbers are writable, and the store
         // asks for no alignment.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), negated) }

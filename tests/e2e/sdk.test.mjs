@@ -229,6 +229,47 @@ describe('the package', () => {
     assert.deepEqual(found, { build: 'simd', fallbacks: ['relaxed'], tiles: 1 });
   });
 
+  test('an engine without work takes no processor time', async () => {
+    await pages.isolated.evaluate(async () => {
+      const { guard, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
+      await guard.assess(photo, { detail: 'low', rationale: false });
+    });
+    const session = await browser.newBrowserCDPSession();
+    const renderers = async () => {
+      const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+      const own = processInfo.filter(({ type }) => type === 'renderer');
+      return own.reduce((total, { cpuTime }) => total + cpuTime, 0);
+    };
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const before = await renderers();
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const taken = (await renderers()) - before;
+    await session.detach();
+    assert.ok(taken < 0.15, `${taken} s of 1.5 s`);
+  });
+
+  test('threads are as many as asked for, give the same assessment, and end with the engine', async () => {
+    const page = pages.isolated;
+    const workers = async () => page.workers().length;
+    const before = await workers();
+    const [expected, found] = await page.evaluate(async (model) => {
+      const { sdk, guard, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
+      const three = await sdk.LlavaGuard.load({ model, threads: 3 });
+      Object.assign(globalThis, { three });
+      return [await guard.assess(photo), await three.assess(photo)];
+    }, MODEL);
+    assert.deepEqual(withoutTimings(found), withoutTimings(expected));
+    assert.equal(await workers(), before + 3);
+    await page.evaluate(() => {
+      /** @type {{ three: LlavaGuard }} */ (/** @type {unknown} */ (globalThis)).three.dispose();
+    });
+    const deadline = Date.now() + 10_000;
+    while ((await workers()) > before && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.equal(await workers(), before);
+  });
+
   test('a model that cannot be fetched is a typed error', async () => {
     const code = await pages.plain.evaluate(async () => {
       const { sdk } = /** @type {State} */ (/** @type {unknown} */ (globalThis));

@@ -29,8 +29,8 @@ pub struct CpuDevice {
 
 impl CpuDevice {
     /// The best instruction set here on `threads` threads, or on as many as the machine has: its own
-    /// pool natively, rayon's global one on WebAssembly (which is the calling thread alone unless
-    /// `llavaguard-web` has set it up).
+    /// natively, on WebAssembly those of the process's pool (which is the calling thread alone unless
+    /// `llavaguard-web` has made threads of workers).
     pub fn new(threads: Option<usize>) -> Result<Self, DeviceError> {
         let threads = match threads {
             None if cfg!(target_arch = "wasm32") => Threads::Global,

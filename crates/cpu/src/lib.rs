@@ -1,4 +1,4 @@
-//! The CPU device: SIMD kernels on x86-64, aarch64 and wasm32, threads by rayon.
+//! The CPU device: SIMD kernels on x86-64, aarch64 and wasm32, and a thread pool.
 //!
 //! Matrices are plain `Vec<f32>`. Quantised weights are repacked at load into the order their integer
 //! kernels read; f32 and f16 stay as they are and are decoded panel by panel. [`CpuDevice`] keeps the promise of
@@ -19,7 +19,8 @@
 //! | `rows` | norms, rotary embedding, gated SiLU, bilinear pooling |
 //! | `math` | exp, GELU, SiLU in straight-line f32 |
 //! | `simd` | vectors of each instruction set, and run-time dispatch |
-//! | `workers` | threads |
+//! | `workers` | threads as a device uses them |
+//! | `pool` | the thread pool |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -31,6 +32,7 @@ mod integer;
 mod math;
 mod matrix;
 mod packed;
+mod pool;
 mod product;
 mod rounded;
 mod rows;
@@ -43,4 +45,4 @@ pub use device::CpuDevice;
 pub use matrix::Matrix;
 pub use simd::Isa;
 pub use weight::Weight;
-pub use workers::Threads;
+pub use workers::{Threads, Workers, enter_pool, size_pool};

@@ -5,7 +5,7 @@
 mod common;
 
 use llavaguard_backend::{Device, block_on, conformance};
-use llavaguard_cpu::{CpuDevice, Isa, Threads};
+use llavaguard_cpu::{CpuDevice, Isa, Threads, enter_pool, size_pool};
 
 #[test]
 fn every_instruction_set_passes() {
@@ -27,6 +27,8 @@ fn a_block_of_whole_numbers_is_exact_everywhere() {
 
 #[test]
 fn threads_do_not_change_a_bit() {
+    size_pool(2);
+    std::thread::spawn(enter_pool);
     for isa in Isa::available() {
         let one = CpuDevice::with(isa, Threads::Caller).unwrap();
         for threads in [Threads::Own(2), Threads::Own(3), Threads::Global] {

@@ -12,7 +12,7 @@
 //! | `request` | options as JSON |
 //! | `error` | errors as JavaScript sees them |
 //! | `policy` | policies without a model: check, prompt text |
-//! | `threads` | rayon's pool out of workers (builds with shared memory only) |
+//! | `threads` | threads out of workers (builds with shared memory only) |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

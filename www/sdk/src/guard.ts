@@ -17,7 +17,7 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** The WebAssembly build to use; by default the best that runs here. */
   build?: BuildName;
-  /** Threads of the `relaxed` build; by default one for each processor core, 16 at most. */
+  /** Threads of the `relaxed` build, 1 to 64; by default one for each processor core, 16 at most. */
   threads?: number;
   /** Another way to start the package's worker script, for pages that host it elsewhere. */
   createWorker?: () => Worker;
@@ -139,7 +139,8 @@ export class LlavaGuard {
   /**
    * Loads a model.
    *
-   * @throws LlavaGuardError with `model.…` where the file is at fault, `build.…` where no build runs.
+   * @throws LlavaGuardError with `model.…` where the file is at fault, `build.…` where no build runs,
+   * `engine.bad_option` where an option is.
    */
   static async load(options: LoadOptions): Promise<LlavaGuard> {
     const { signal, onProgress } = options;
@@ -244,7 +245,18 @@ function defaultWorker(): Worker {
   });
 }
 
-/** One thread for each core; more than 16 have nothing to do. */
+/** More threads than this help nobody, and each takes a worker and a stack. */
+const MAX_THREADS = 64;
+
+function checkThreads(threads: number): void {
+  if (Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS) return;
+  throw new LlavaGuardError({
+    code: 'engine.bad_option',
+    message: `The option threads is ${String(threads)}. Give a whole number from 1 to ${MAX_THREADS}, or leave it out.`,
+  });
+}
+
+/** One thread for each core; more than 16 find little to do. */
 function defaultThreads(): number {
   return Math.min(navigator.hardwareConcurrency || 1, 16);
 }
@@ -254,6 +266,7 @@ async function start(
   options: LoadOptions,
 ): Promise<{ connection: Connection; build: BuildName; threads: number }> {
   const { signal, onProgress, createWorker = defaultWorker } = options;
+  if (options.threads !== undefined) checkThreads(options.threads);
   const builds = options.build === undefined ? supportedBuilds() : [options.build];
   const reasons: string[] = [];
   for (const build of builds) {

@@ -65,6 +65,26 @@ test('a model is loaded from an address relative to the page', async () => {
   ]);
 });
 
+test('threads are taken as asked for, or refused', async () => {
+  for (const threads of [1, 3, 64]) {
+    await LlavaGuard.load({
+      model: 'm.gguf',
+      build: 'relaxed',
+      threads,
+      createWorker: () => createWorker((worker) => autoAnswer(worker, () => INFO)),
+    });
+    assert.equal(workers.at(-1)?.sent[0].request.threads, threads);
+  }
+  const before = workers.length;
+  for (const threads of [0, -1, 1.5, NaN, 65, /** @type {any} */ ('2')]) {
+    await assert.rejects(LlavaGuard.load({ model: 'm.gguf', threads }), {
+      code: 'engine.bad_option',
+      message: /threads is .* from 1 to 64/,
+    });
+  }
+  assert.equal(workers.length, before);
+});
+
 test('a build that does not start is reported and its worker ended', async () => {
   /** @type {unknown[]} */
   const progress = [];

@@ -76,6 +76,17 @@ pub fn linear(
     Ok(())
 }
 
+/// [`Device::gated`](crate::Device::gated).
+pub fn gated(x: Size, gate: Size, up: Size) -> Result<(), DeviceError> {
+    fit(x.1 == gate.1, "gated", || {
+        format!(
+            "input of {} x {} for weights of {} x {} [out, in]",
+            x.0, x.1, gate.0, gate.1
+        )
+    })?;
+    same("gated", "gate and up", gate, up)
+}
+
 /// [`Device::linear_rows`](crate::Device::linear_rows).
 pub fn linear_rows(x: Size, w: Size, ids: &[u32]) -> Result<(), DeviceError> {
     fit(x.1 == w.1, "linear_rows", || {

@@ -249,8 +249,15 @@ pub trait Device {
         shape: AttentionShape,
     ) -> Result<Self::Matrix, DeviceError>;
 
-    /// `silu(gate) * up`, element by element.
-    fn swiglu(&self, gate: &Self::Matrix, up: &Self::Matrix) -> Result<Self::Matrix, DeviceError>;
+    /// `silu(x * gate^T) * (x * up^T)`, element by element, `silu(a) = a / (1 + e^-a)`: `[m, k]` by two
+    /// `[n, k]` gives `[m, n]` (the first half of a gated MLP; Shazeer, arXiv:2002.05202). `x` may be
+    /// rounded as for [`Device::linear`].
+    fn gated(
+        &self,
+        x: &Self::Matrix,
+        gate: &Self::Weight,
+        up: &Self::Weight,
+    ) -> Result<Self::Matrix, DeviceError>;
 
     /// Rows `ids` of an embedding table.
     fn embed(&self, table: &Self::Weight, ids: &[u32]) -> Result<Self::Matrix, DeviceError>;

@@ -282,11 +282,12 @@ impl Device for Reference {
         Ok(attend(q, keys, values, shape, |row| first + row + 1))
     }
 
-    fn swiglu(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix, DeviceError> {
-        check::same("swiglu", "gate and up", gate.size(), up.size())?;
-        Ok(Matrix::from_fn(gate.rows, gate.cols, |row, col| {
-            let gate = f64::from(gate.row(row)[col]);
-            gate / (1.0 + (-gate).exp()) * f64::from(up.row(row)[col])
+    fn gated(&self, x: &Matrix, gate: &Weight, up: &Weight) -> Result<Matrix, DeviceError> {
+        check::gated(x.size(), gate.matrix.size(), up.matrix.size())?;
+        let (for_gate, for_up) = (rounded(x, gate.rounding), rounded(x, up.rounding));
+        Ok(Matrix::from_fn(x.rows, gate.matrix.rows, |row, col| {
+            let gate = dot(for_gate.row(row), gate.matrix.row(col));
+            gate / (1.0 + (-gate).exp()) * dot(for_up.row(row), up.matrix.row(col))
         }))
     }
 

@@ -6,18 +6,16 @@ use llavaguard_backend::{
 
 use crate::attention::{Attention, Cache, QUERIES, Tiles};
 use crate::epilogue::{Finish, Finishing};
-use crate::gemm::{Linear, NARROW_PANEL, PANEL};
+use crate::gemm::Plainly;
 use crate::integer::Integer;
+use crate::linear::{Gated, Linear};
 use crate::matrix::{Matrix, Rect, RoundedForms, rectangles};
 use crate::packed::{Packed, panel_of};
-use crate::rounded::{PACK, Partner, Rounded};
-use crate::rows::{self, LayerNorm, RmsNorm, SwiGlu};
+use crate::rounded::{Partner, Rounded};
+use crate::rows::{self, LayerNorm, RmsNorm};
 use crate::simd::{Dispatch, Isa};
 use crate::weight::{Storage, Weight};
 use crate::workers::{Threads, Workers};
-
-/// Rows of a band of quantised `linear`: whole packs.
-const BAND: usize = 32 * PACK;
 
 /// The CPU.
 #[derive(Debug)]
@@ -55,48 +53,40 @@ impl CpuDevice {
         })
     }
 
-    /// `x * w^T` in f32.
-    fn multiply(&self, linear: Linear<'_>, features: usize) -> Result<Matrix, DeviceError> {
-        let rows = linear.x.rows;
-        let mut out = Matrix::zeros("linear", rows, features)?;
-        let panel = if rows < 16 { NARROW_PANEL } else { PANEL };
-        // Decoding a panel is worth about as much as multiplying a handful of rows by it, so rows
-        // are split only where the panels alone are too few for the threads.
-        let bands = (4 * self.workers.count()).div_ceil(features.div_ceil(panel).max(1));
-        let band = rows.div_ceil(bands.max(1)).max(96);
-        let rects = rectangles(&mut out.data, features, band, panel);
-        self.workers
-            .run(rects, |rect| linear.compute(self.dispatch, rect));
+    /// An output of `rows` x `features`, computed rectangle by rectangle.
+    fn in_rectangles(
+        &self,
+        operation: &'static str,
+        (rows, features): (usize, usize),
+        (rect_rows, rect_cols): (usize, usize),
+        compute: impl Fn(&mut Rect<'_>) + Send + Sync,
+    ) -> Result<Matrix, DeviceError> {
+        let mut out = Matrix::zeros(operation, rows, features)?;
+        let rects = rectangles(&mut out.data, features, rect_rows, rect_cols);
+        self.workers.run(rects, |mut rect| compute(&mut rect));
         Ok(out)
     }
 
-    /// `x * w^T` by whole numbers.
-    fn multiply_packed(
+    /// What multiplies `x` by `w`.
+    fn linear_of<'a>(
         &self,
-        x: &Matrix,
-        w: &Packed,
-        finishing: Finishing<'_>,
-    ) -> Result<Matrix, DeviceError> {
-        let mut out = Matrix::zeros("linear", x.rows, w.rows)?;
-        let integer = Integer {
-            x: self.rounded(x, w)?,
-            w,
-            finishing,
-        };
-        // Unpacking a panel is worth about as much as multiplying two rows by it, and a band's
-        // activations should stay in the second-level cache. Few rows are split by features alone,
-        // into a few tasks a thread.
-        let few = w.rows.div_ceil(8 * self.workers.count());
-        let cols = if x.rows > 4 * PACK {
-            32
-        } else {
-            few.clamp(32, 256)
-        };
-        let rects = rectangles(&mut out.data, w.rows, BAND, cols.next_multiple_of(w.panel));
-        self.workers.run(rects, |mut rect| {
-            integer.compute(self.dispatch, &mut rect);
-        });
-        Ok(out)
+        x: &'a Matrix,
+        w: &'a Weight,
+        finishing: Finishing<'a>,
+    ) -> Result<Linear<'a>, DeviceError> {
+        Ok(match &w.storage {
+            Storage::Plain(plain) => Linear::Plain(Plainly {
+                x,
+                w: plain,
+                ids: None,
+                finishing,
+            }),
+            Storage::Packed(packed) => Linear::Packed(Integer {
+                x: self.rounded(x, packed)?,
+                w: packed,
+                finishing,
+            }),
+        })
     }
 
     /// `x` as the integer kernels read it beside `w`.
@@ -180,19 +170,11 @@ impl Device for CpuDevice {
             Epilogue::Add(added) => (Finish::Add(added), Some(added.size())),
         };
         check::linear(x.size(), w.size(), bias.map(Matrix::size), added)?;
-        let finishing = Finishing { bias, finish };
-        match &w.storage {
-            Storage::Packed(packed) => self.multiply_packed(x, packed, finishing),
-            Storage::Plain(plain) => {
-                let linear = Linear {
-                    x,
-                    w: plain,
-                    ids: None,
-                    finishing,
-                };
-                self.multiply(linear, w.rows)
-            }
-        }
+        let linear = self.linear_of(x, w, Finishing { bias, finish })?;
+        let tiling = linear.tiling(x.rows, self.workers.count());
+        self.in_rectangles("linear", (x.rows, w.rows), tiling, |rect| {
+            linear.compute(self.dispatch, rect);
+        })
     }
 
     fn linear_rows(&self, x: &Matrix, w: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
@@ -200,13 +182,16 @@ impl Device for CpuDevice {
         let finishing = Finishing::NONE;
         match &w.storage {
             Storage::Plain(plain) => {
-                let linear = Linear {
+                let linear = Linear::Plain(Plainly {
                     x,
                     w: plain,
                     ids: Some(ids),
                     finishing,
-                };
-                self.multiply(linear, ids.len())
+                });
+                let tiling = linear.tiling(x.rows, self.workers.count());
+                self.in_rectangles("linear_rows", (x.rows, ids.len()), tiling, |rect| {
+                    linear.compute(self.dispatch, rect);
+                })
             }
             Storage::Packed(packed) => {
                 let mut out = Matrix::zeros("linear_rows", x.rows, ids.len())?;
@@ -332,15 +317,17 @@ impl Device for CpuDevice {
         })
     }
 
-    fn swiglu(&self, gate: &Matrix, up: &Matrix) -> Result<Matrix, DeviceError> {
-        check::same("swiglu", "gate and up", gate.size(), up.size())?;
-        let cols = gate.cols;
-        let mut out = Matrix::of(gate.rows, cols, &gate.data)?;
-        self.workers.bands(&mut out.data, cols, 4, |band, rows| {
-            let up = &up.data[band * cols..][..rows.len()];
-            self.dispatch.run(SwiGlu { gate: rows, up });
-        });
-        Ok(out)
+    fn gated(&self, x: &Matrix, gate: &Weight, up: &Weight) -> Result<Matrix, DeviceError> {
+        check::gated(x.size(), gate.size(), up.size())?;
+        let features = gate.rows;
+        let gated = Gated {
+            gate: self.linear_of(x, gate, Finishing::NONE)?,
+            up: self.linear_of(x, up, Finishing::NONE)?,
+        };
+        let tiling = gated.tiling(x.rows, self.workers.count());
+        self.in_rectangles("gated", (x.rows, features), tiling, |rect| {
+            gated.compute(self.dispatch, rect);
+        })
     }
 
     fn embed(&self, table: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {

@@ -25,9 +25,9 @@ pub(crate) const PANEL: usize = 64;
 /// as many as keep the number of tasks small against 152 thousand features.
 pub(crate) const NARROW_PANEL: usize = 32;
 
-/// The operands of one `linear`.
+/// The operands.
 #[derive(Clone, Copy)]
-pub(crate) struct Linear<'a> {
+pub(crate) struct Plainly<'a> {
     pub x: &'a Matrix,
     pub w: &'a Plain,
     /// Output features to compute, all if none are named.
@@ -35,9 +35,14 @@ pub(crate) struct Linear<'a> {
     pub finishing: Finishing<'a>,
 }
 
-impl Linear<'_> {
+impl Plainly<'_> {
+    /// Output features.
+    pub fn features(&self) -> usize {
+        self.ids.map_or(self.w.rows, <[u32]>::len)
+    }
+
     /// Computes one rectangle of the output.
-    pub fn compute(&self, isa: Dispatch, rect: Rect<'_>) {
+    pub fn compute(&self, isa: Dispatch, rect: &mut Rect<'_>) {
         thread_local! {
             static PANEL_SCRATCH: std::cell::RefCell<Vec<f32>> = const { std::cell::RefCell::new(Vec::new()) };
         }
@@ -53,13 +58,13 @@ impl Linear<'_> {
 }
 
 /// One rectangle of the output: a panel of output features for a band of rows.
-struct Panel<'a, 'b> {
-    linear: Linear<'a>,
-    rect: Rect<'b>,
+struct Panel<'a, 'b, 'c> {
+    linear: Plainly<'a>,
+    rect: &'b mut Rect<'c>,
     scratch: &'b mut [f32],
 }
 
-impl Kernel for Panel<'_, '_> {
+impl Kernel for Panel<'_, '_, '_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let features = self.rect.out.first().map_or(0, |row| row.len());
@@ -67,11 +72,11 @@ impl Kernel for Panel<'_, '_> {
             row.fill(0.0);
         }
         self.decode_and_multiply(simd, features);
-        self.linear.finishing.apply(&mut self.rect);
+        self.linear.finishing.apply(self.rect);
     }
 }
 
-impl Panel<'_, '_> {
+impl Panel<'_, '_, '_> {
     /// The row of `w` behind an output feature of the rectangle.
     #[inline(always)]
     fn weight_row(&self, feature: usize) -> usize {
@@ -81,7 +86,7 @@ impl Panel<'_, '_> {
 
     #[inline(always)]
     fn decode_and_multiply<S: Simd>(&mut self, simd: S, features: usize) {
-        let Linear { x, w, .. } = self.linear;
+        let Plainly { x, w, .. } = self.linear;
         for first in (0..x.cols).step_by(BLOCK_K) {
             let len = BLOCK_K.min(x.cols - first);
             for feature in 0..features {

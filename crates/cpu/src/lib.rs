@@ -10,13 +10,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `device` | the trait's operations: checks, allocation, splitting into tasks |
+//! | `linear` | `linear` whatever the weight is stored in, and gated SiLU over two of them |
 //! | `integer` | `linear` with quantised weights: register-tiled byte dot products |
 //! | `packed`, `rounded` | what it multiplies: quantised weights by panels, activations rounded to bytes |
 //! | `gemm` | `linear` with plain weights: register-tiled f32 dot products over decoded panels |
 //! | `epilogue` | bias, GELU or residual on a finished rectangle |
 //! | `attention` | tiled attention with online softmax, and the tiles keys and values lie in |
 //! | `product` | the matrix products inside attention |
-//! | `rows` | norms, rotary embedding, gated SiLU, bilinear pooling |
+//! | `rows` | norms, rotary embedding, bilinear pooling |
 //! | `math` | exp, GELU, SiLU in straight-line f32 |
 //! | `simd` | vectors of each instruction set, and run-time dispatch |
 //! | `workers` | threads as a device uses them |
@@ -29,6 +30,7 @@ mod device;
 mod epilogue;
 mod gemm;
 mod integer;
+mod linear;
 mod math;
 mod matrix;
 mod packed;

@@ -1,4 +1,4 @@
-//! Operations row by row or element by element: norms, rotary embedding, gated SiLU, pooling.
+//! Operations row by row or element by element: norms, rotary embedding, pooling.
 
 use crate::math;
 use crate::matrix::Matrix;
@@ -43,21 +43,6 @@ impl Kernel for RmsNorm<'_> {
             for (value, gain) in row.iter_mut().zip(self.gain) {
                 *value = *value * scale * gain;
             }
-        }
-    }
-}
-
-/// `silu(gate) * up`, written over `gate`.
-pub(crate) struct SwiGlu<'a> {
-    pub gate: &'a mut [f32],
-    pub up: &'a [f32],
-}
-
-impl Kernel for SwiGlu<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        for (gate, up) in self.gate.iter_mut().zip(self.up) {
-            *gate = math::silu(*gate) * up;
         }
     }
 }

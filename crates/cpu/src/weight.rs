@@ -32,6 +32,7 @@ impl Weight {
         let row_bytes = check::load_weight((rows, cols), dtype, bytes.len())?;
         let storage = match dtype {
             DType::F32 | DType::F16 => Storage::Plain(Plain {
+                rows,
                 dtype,
                 row_bytes,
                 bytes,
@@ -67,6 +68,7 @@ impl Weight {
 /// A weight in the bytes it came in.
 #[derive(Debug, Clone)]
 pub(crate) struct Plain {
+    pub rows: usize,
     dtype: DType,
     row_bytes: usize,
     bytes: Vec<u8>,

@@ -58,8 +58,8 @@ struct DecoderLayer<D: Device> {
     value: Linear<D>,
     out: Linear<D>,
     mlp_norm: D::Matrix,
-    gate: Linear<D>,
-    up: Linear<D>,
+    gate: D::Weight,
+    up: D::Weight,
     down: Linear<D>,
 }
 
@@ -84,8 +84,8 @@ impl<D: Device> DecoderLayer<D> {
                 .linear_no_bias(&name("attn_output"), width, q)
                 .await?,
             mlp_norm: loader.vector(&name("ffn_norm.weight"), width).await?,
-            gate: loader.linear_no_bias(&name("ffn_gate"), mlp, width).await?,
-            up: loader.linear_no_bias(&name("ffn_up"), mlp, width).await?,
+            gate: loader.weight(&name("ffn_gate.weight"), mlp, width).await?,
+            up: loader.weight(&name("ffn_up.weight"), mlp, width).await?,
             down: loader.linear_no_bias(&name("ffn_down"), width, mlp).await?,
         })
     }
@@ -127,9 +127,7 @@ impl<D: Device> DecoderLayer<D> {
         let attended = device.cached_attention(&q, &cache.storage, layer, first, heads)?;
         let x = self.out.forward(device, &attended, Epilogue::Add(x))?;
         let h = device.rms_norm(&x, &self.mlp_norm, config.rms_norm_eps)?;
-        let gate = self.gate.forward(device, &h, Epilogue::None)?;
-        let up = self.up.forward(device, &h, Epilogue::None)?;
-        let h = device.swiglu(&gate, &up)?;
+        let h = device.gated(&h, &self.gate, &self.up)?;
         self.down.forward(device, &h, Epilogue::Add(&x))
     }
 }

@@ -6,6 +6,8 @@ use crate::{AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, Ro
 
 /// For sums of f32 products in any order over a few thousand terms.
 const SUMS: f64 = 2e-5;
+/// For the product of two such sums, one through an activation.
+const GATED: f64 = 5e-5;
 /// For a few roundings and a division, root or exponential.
 const ELEMENTS: f64 = 3e-6;
 /// For values that are copied or decoded.
@@ -59,7 +61,7 @@ pub(super) async fn all<D: Device>(device: &D) -> Result<Vec<Output>, Failure> {
     rotary(&mut recorder).await?;
     attention(&mut recorder).await?;
     cached_attention(&mut recorder).await?;
-    swiglu(&mut recorder).await?;
+    gated(&mut recorder).await?;
     embed(&mut recorder).await?;
     gather(&mut recorder).await?;
     pool_bilinear(&mut recorder).await?;
@@ -312,20 +314,50 @@ async fn cached_attention<D: Device>(to: &mut Recorder<'_, D>) -> Result<(), Fai
     Ok(())
 }
 
-async fn swiglu<D: Device>(to: &mut Recorder<'_, D>) -> Result<(), Failure> {
+async fn gated<D: Device>(to: &mut Recorder<'_, D>) -> Result<(), Failure> {
     let mut random = Random::new(7);
-    for (m, n, scale) in [
-        (1, 1, 1.0),
-        (3, 27, 10.0),
-        (27, 37, 1.0),
-        (5, 4864, 5.0),
-        (1, 64, 200.0),
-    ] {
-        let gate = random.matrix(to.device, m, n, scale)?;
-        let up = random.matrix(to.device, m, n, 1.0)?;
-        let result = to.device.swiglu(&gate, &up);
-        to.record("swiglu", format!("{m}x{n} of {scale}"), ELEMENTS, result)
-            .await?;
+    let plain = [(1, 1, 1), (3, 37, 27), (27, 5, 66)];
+    let blocks = [(1, 896, 131), (7, 96, 65), (5, 64, 1), (37, 1056, 33)];
+    for gate_type in DType::ALL {
+        let ragged = if gate_type.block_len() == 1 {
+            &plain[..]
+        } else {
+            &[]
+        };
+        for &(m, k, n) in ragged.iter().chain(&blocks) {
+            // The two may be stored in different formats where both fit.
+            let other = if k % 32 == 0 { DType::Q8_0 } else { DType::F32 };
+            for up_type in [gate_type, other] {
+                let x = random.matrix(to.device, m, k, 2.0)?;
+                let gate = random.weight(to.device, n, k, gate_type)?;
+                let up = random.weight(to.device, n, k, up_type)?;
+                let sizes = format!("{m}x{k}x{n} {gate_type} {up_type}");
+                let result = to.device.gated(&x, &gate, &up);
+                to.record("gated", sizes, GATED, result).await?;
+            }
+        }
+    }
+    // The activation over its whole range, through a 1 x 1 weight of one.
+    for reach in [10.0, 200.0] {
+        let values: Vec<f32> = (-300..=300).map(|i| i as f32 / 300.0 * reach).collect();
+        let one = || {
+            let one = 1.0f32.to_le_bytes().to_vec();
+            let weight = to.device.load_weight(1, 1, DType::F32, one);
+            named("load_weight", "1 x 1", weight)
+        };
+        let (gate, up) = (one()?, one()?);
+        let x = named(
+            "upload",
+            "gated",
+            to.device.upload(values.len(), 1, &values),
+        )?;
+        let result = to.device.gated(&x, &gate, &up);
+        let sizes = format!("silu over -{reach}..{reach}");
+        to.record("gated", sizes, ELEMENTS, result).await?;
+        // In the far tail the result is next to nothing: errors count against the largest value.
+        if let Some(output) = to.outputs.last_mut() {
+            output.cols = values.len();
+        }
     }
     Ok(())
 }

@@ -26,6 +26,11 @@ pub(super) async fn all<D: Device>(device: &D) -> Result<usize, Failure> {
         "3 x 8",
         device.load_weight(3, 8, DType::F32, vec![0; 96]),
     )?;
+    let small = named(
+        "load_weight",
+        "2 x 8",
+        device.load_weight(2, 8, DType::F32, vec![0; 64]),
+    )?;
     let (x, thin, tall, row) = (zeros(2, 8)?, zeros(2, 7)?, zeros(3, 8)?, zeros(1, 8)?);
     let load =
         |rows, cols, dtype, bytes| device.load_weight(rows, cols, dtype, vec![0; bytes]).err();
@@ -118,7 +123,18 @@ pub(super) async fn all<D: Device>(device: &D) -> Result<usize, Failure> {
             Shape,
             device.rms_norm(&thin, &row, 0.0).err(),
         ),
-        ("swiglu", "two sizes", Shape, device.swiglu(&x, &tall).err()),
+        (
+            "gated",
+            "another inner size",
+            Shape,
+            device.gated(&thin, &w, &w).err(),
+        ),
+        (
+            "gated",
+            "weights of two sizes",
+            Shape,
+            device.gated(&x, &w, &small).err(),
+        ),
         (
             "embed",
             "an id beyond the table",

@@ -63,6 +63,12 @@ async fn linear<D: Device>(device: &D) -> Result<usize, Failure> {
                 device.linear(&x, &w, Some(&bias), Epilogue::GeluTanh)
             })
             .await?;
+            let up = random.weight(device, n, k, dtype)?;
+            count += compare(device, "gated", &sizes, m, |rows| {
+                let x = device.upload(rows.len(), k, &slice(&x, k, &rows))?;
+                device.gated(&x, &w, &up)
+            })
+            .await?;
             count += compare(device, "linear_rows", &sizes, m, |rows| {
                 let x = device.upload(rows.len(), k, &slice(&x, k, &rows))?;
                 device.linear_rows(&x, &w, &ids)

@@ -94,8 +94,12 @@ fn activations_are_torchs() {
         &erf,
         1e-7,
     );
+    // The gate reads the first column and the other factor the second, which is one.
+    let pairs = [-3.0, -1.5, -0.1, 0.0, 0.7, 2.0, 5.0].map(|value| [value, 1.0]);
+    let x = matrix(7, pairs.as_flattened());
+    let (gate, up) = (f32_weight(1, &[1.0, 0.0]), f32_weight(1, &[0.0, 1.0]));
     assert_close(
-        &Reference::EXACT.swiglu(&x, &matrix(7, &[1.0; 7])).unwrap(),
+        &Reference::EXACT.gated(&x, &gate, &up).unwrap(),
         &silu,
         1e-7,
     );

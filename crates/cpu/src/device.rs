@@ -1,10 +1,13 @@
 //! The trait's operations: checks, allocation, and splitting into tasks.
 
+use std::sync::Arc;
+
 use llavaguard_backend::{
     AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, Rounding, RowRef, check,
 };
 
 use crate::attention::{Attention, Cache, QUERIES, Tiles};
+use crate::buffers::{BufferUse, Buffers};
 use crate::epilogue::{Finish, Finishing};
 use crate::gemm::Plainly;
 use crate::integer::Integer;
@@ -23,6 +26,7 @@ pub struct CpuDevice {
     isa: Isa,
     dispatch: Dispatch,
     workers: Workers,
+    buffers: Arc<Buffers>,
 }
 
 impl CpuDevice {
@@ -50,7 +54,13 @@ impl CpuDevice {
             isa,
             dispatch,
             workers: Workers::new(threads)?,
+            buffers: Arc::default(),
         })
+    }
+
+    /// What its buffers for activations amount to.
+    pub fn buffer_use(&self) -> BufferUse {
+        self.buffers.usage()
     }
 
     /// An output of `rows` x `features`, computed rectangle by rectangle.
@@ -61,7 +71,7 @@ impl CpuDevice {
         (rect_rows, rect_cols): (usize, usize),
         compute: impl Fn(&mut Rect<'_>) + Send + Sync,
     ) -> Result<Matrix, DeviceError> {
-        let mut out = Matrix::zeros(operation, rows, features)?;
+        let mut out = Matrix::unset(operation, rows, features, &self.buffers)?;
         let rects = rectangles(&mut out.data, features, rect_rows, rect_cols);
         self.workers.run(rects, |mut rect| compute(&mut rect));
         Ok(out)
@@ -101,13 +111,13 @@ impl CpuDevice {
         }
         let rounding = Rounding::before(dtype).unwrap_or(Rounding { levels: 63 });
         let at = (self.dispatch, &self.workers);
-        let rounded = Rounded::new(&x.data, x.cols, rounding, partner, at)?;
+        let rounded = Rounded::new(&x.data, x.cols, rounding, partner, at, &self.buffers)?;
         Ok(form.get_or_init(|| rounded))
     }
 
     fn attend(&self, attention: Attention<'_>) -> Result<Matrix, DeviceError> {
         let q = attention.q;
-        let mut out = Matrix::zeros("attention", q.rows, q.cols)?;
+        let mut out = Matrix::unset("attention", q.rows, q.cols, &self.buffers)?;
         let group = attention.group();
         let width = group * attention.shape.head_dim;
         let rects = rectangles(&mut out.data, q.cols, (QUERIES / group).max(1), width);
@@ -135,7 +145,7 @@ impl Device for CpuDevice {
 
     fn upload(&self, rows: usize, cols: usize, data: &[f32]) -> Result<Matrix, DeviceError> {
         check::upload((rows, cols), data.len())?;
-        Matrix::of(rows, cols, data)
+        Matrix::of(rows, cols, data, &self.buffers)
     }
 
     fn shape(&self, matrix: &Matrix) -> (usize, usize) {
@@ -143,7 +153,7 @@ impl Device for CpuDevice {
     }
 
     async fn read(&self, matrix: &Matrix) -> Result<Vec<f32>, DeviceError> {
-        Ok(matrix.data.clone())
+        Ok(matrix.data.to_vec())
     }
 
     fn load_weight(
@@ -194,7 +204,7 @@ impl Device for CpuDevice {
                 })
             }
             Storage::Packed(packed) => {
-                let mut out = Matrix::zeros("linear_rows", x.rows, ids.len())?;
+                let mut out = Matrix::unset("linear_rows", x.rows, ids.len(), &self.buffers)?;
                 let integer = Integer {
                     x: self.rounded(x, packed)?,
                     w: packed,
@@ -217,7 +227,7 @@ impl Device for CpuDevice {
     ) -> Result<Matrix, DeviceError> {
         check::row_of("layer_norm", "gain", gain.size(), x.cols)?;
         check::row_of("layer_norm", "bias", bias.size(), x.cols)?;
-        let mut out = Matrix::of(x.rows, x.cols, &x.data)?;
+        let mut out = Matrix::of(x.rows, x.cols, &x.data, &self.buffers)?;
         self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
             self.dispatch.run(LayerNorm {
                 rows,
@@ -231,7 +241,7 @@ impl Device for CpuDevice {
 
     fn rms_norm(&self, x: &Matrix, gain: &Matrix, eps: f32) -> Result<Matrix, DeviceError> {
         check::row_of("rms_norm", "gain", gain.size(), x.cols)?;
-        let mut out = Matrix::of(x.rows, x.cols, &x.data)?;
+        let mut out = Matrix::of(x.rows, x.cols, &x.data, &self.buffers)?;
         self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
             self.dispatch.run(RmsNorm {
                 rows,
@@ -332,7 +342,7 @@ impl Device for CpuDevice {
 
     fn embed(&self, table: &Weight, ids: &[u32]) -> Result<Matrix, DeviceError> {
         check::indices("embed", ids, table.rows)?;
-        let mut out = Matrix::zeros("embed", ids.len(), table.cols)?;
+        let mut out = Matrix::unset("embed", ids.len(), table.cols, &self.buffers)?;
         table.decode_rows(ids, &mut out.data);
         Ok(out)
     }
@@ -340,7 +350,7 @@ impl Device for CpuDevice {
     fn gather(&self, sources: &[&Matrix], rows: &[RowRef]) -> Result<Matrix, DeviceError> {
         let sizes: Vec<_> = sources.iter().map(|source| source.size()).collect();
         let cols = check::gather(&sizes, rows)?;
-        let mut out = Matrix::zeros("gather", rows.len(), cols)?;
+        let mut out = Matrix::unset("gather", rows.len(), cols, &self.buffers)?;
         if cols > 0 {
             for (out, row) in out.data.chunks_mut(cols).zip(rows) {
                 out.copy_from_slice(sources[row.source as usize].row(row.row as usize));
@@ -358,7 +368,7 @@ impl Device for CpuDevice {
         check::pool_bilinear(x.size(), from, to)?;
         let (down, across) = (rows::taps(from.0, to.0), rows::taps(from.1, to.1));
         let cols = x.cols;
-        let mut out = Matrix::zeros("pool_bilinear", to.0 * to.1, cols)?;
+        let mut out = Matrix::unset("pool_bilinear", to.0 * to.1, cols, &self.buffers)?;
         self.workers.bands(&mut out.data, cols, 2, |band, rows| {
             for (row, values) in rows.chunks_mut(cols).enumerate() {
                 let (y, column) = ((band + row) / to.1, (band + row) % to.1);
@@ -374,7 +384,7 @@ impl Device for CpuDevice {
         banned.sort_unstable();
         let mut banned = banned.into_iter().peekable();
         let (mut best, mut nan) = (None, false);
-        for (index, &value) in (0u32..).zip(&logits.data) {
+        for (index, &value) in (0u32..).zip(&logits.data[..]) {
             if banned.next_if(|next| *next <= index).is_some() {
                 while banned.next_if_eq(&index).is_some() {}
                 continue;

@@ -1,6 +1,6 @@
 //! The CPU device: SIMD kernels on x86-64, aarch64 and wasm32, and a thread pool.
 //!
-//! Matrices are plain `Vec<f32>`. Quantised weights are repacked at load into the order their integer
+//! Matrices lie in buffers that are used again. Quantised weights are repacked at load into the order their integer
 //! kernels read; f32 and f16 stay as they are and are decoded panel by panel. [`CpuDevice`] keeps the promise of
 //! [`Device`](llavaguard_backend::Device) that an output row depends on its own inputs to the last
 //! bit: every kernel adds up in an order fixed by absolute indices alone, never by how many rows are
@@ -20,12 +20,14 @@
 //! | `rows` | norms, rotary embedding, bilinear pooling |
 //! | `math` | exp, GELU, SiLU in straight-line f32 |
 //! | `simd` | vectors of each instruction set, and run-time dispatch |
+//! | `matrix`, `buffers` | activations and the memory they lie in |
 //! | `workers` | threads as a device uses them |
 //! | `pool` | the thread pool |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod attention;
+mod buffers;
 mod device;
 mod epilogue;
 mod gemm;
@@ -43,6 +45,7 @@ mod weight;
 mod workers;
 
 pub use attention::Cache;
+pub use buffers::BufferUse;
 pub use device::CpuDevice;
 pub use matrix::Matrix;
 pub use simd::Isa;

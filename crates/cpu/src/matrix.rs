@@ -1,48 +1,53 @@
 //! Activations.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use llavaguard_backend::{DeviceError, check};
 
+use crate::buffers::{Buffer, Buffers};
 use crate::rounded::Rounded;
 
-/// A row-major matrix of f32.
-#[derive(Debug, Clone)]
+/// A row-major matrix of f32. Its memory goes back to its device when it is dropped.
+#[derive(Debug)]
 pub struct Matrix {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
-    pub(crate) data: Vec<f32>,
+    pub(crate) data: Buffer<f32>,
     /// The same rounded, once a quantised weight has asked for it: several weights read one matrix.
     /// Whoever changes `data` empties it.
     pub(crate) rounded: RoundedForms,
 }
 
 /// What [`Matrix::data`] is rounded, beside bytes and beside nibbles.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct RoundedForms {
     pub bytes: OnceLock<Rounded>,
     pub nibbles: OnceLock<Rounded>,
 }
 
 impl Matrix {
-    /// A matrix of zeros.
-    pub(crate) fn zeros(
+    /// A matrix that holds anything: for an operation that sets every value.
+    pub(crate) fn unset(
         operation: &'static str,
         rows: usize,
         cols: usize,
+        buffers: &Arc<Buffers>,
     ) -> Result<Self, DeviceError> {
-        let data = zeros(check::elements(operation, (rows, cols))?)?;
+        let data = buffers.unset(check::elements(operation, (rows, cols))?)?;
         Ok(Self::holding(rows, cols, data))
     }
 
     /// A matrix of these values.
-    pub(crate) fn of(rows: usize, cols: usize, values: &[f32]) -> Result<Self, DeviceError> {
-        let mut data = reserved(values.len())?;
-        data.extend_from_slice(values);
-        Ok(Self::holding(rows, cols, data))
+    pub(crate) fn of(
+        rows: usize,
+        cols: usize,
+        values: &[f32],
+        buffers: &Arc<Buffers>,
+    ) -> Result<Self, DeviceError> {
+        Ok(Self::holding(rows, cols, buffers.copy(values)?))
     }
 
-    fn holding(rows: usize, cols: usize, data: Vec<f32>) -> Self {
+    fn holding(rows: usize, cols: usize, data: Buffer<f32>) -> Self {
         Self {
             rows,
             cols,
@@ -146,9 +151,9 @@ mod tests {
 
     #[test]
     fn more_than_there_is_is_an_error() {
-        let error = Matrix::zeros("linear", usize::MAX / 8, 1).unwrap_err();
+        let error = Matrix::unset("linear", usize::MAX / 8, 1, &Arc::default()).unwrap_err();
         assert!(matches!(error, DeviceError::OutOfMemory { .. }), "{error}");
-        let error = Matrix::zeros("linear", usize::MAX, 2).unwrap_err();
+        let error = Matrix::unset("linear", usize::MAX, 2, &Arc::default()).unwrap_err();
         assert!(matches!(error, DeviceError::Shape { .. }), "{error}");
     }
 }

@@ -10,8 +10,12 @@
 //!
 //! The bytes are those of the file, in another order; nothing is rounded, and one copy exists.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
 use llavaguard_backend::{BLOCK, DType, DeviceError};
 
+use crate::buffers::{Buffer, Buffers};
 use crate::simd::{Dispatch, Kernel, Simd};
 use crate::weight::from_f16;
 
@@ -149,14 +153,14 @@ pub(crate) fn panel_of(dispatch: Dispatch) -> usize {
 
 /// Bytes that begin at a cache line, so that no vector load of them crosses one.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
-    lines: Vec<Line>,
+pub(crate) struct Lines<L = Vec<Line>> {
+    lines: L,
     len: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+pub(crate) struct Line(pub [u8; 64]);
 
 impl Lines {
     pub fn zeros(len: usize) -> Result<Self, DeviceError> {
@@ -167,16 +171,29 @@ impl Lines {
         lines.resize(len.div_ceil(64), Line([0; 64]));
         Ok(Self { lines, len })
     }
+}
 
+impl Lines<Buffer<Line>> {
+    /// Bytes that hold anything.
+    pub fn unset(len: usize, buffers: &Arc<Buffers>) -> Result<Self, DeviceError> {
+        let lines = buffers.unset(len.div_ceil(64))?;
+        Ok(Self { lines, len })
+    }
+}
+
+impl<L: Deref<Target = [Line]>> Lines<L> {
     #[inline(always)]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: a `Line` is 64 bytes without padding, so `lines` is that many times 64 initialised
-        // bytes, of which `len` are at most as many (`zeros` sees to it).
+        // bytes, of which `len` are at most as many (`zeros` and `unset` see to it).
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 
     #[inline(always)]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    pub fn bytes_mut(&mut self) -> &mut [u8]
+    where
+        L: DerefMut,
+    {
         // SAFETY: as in `bytes`; any byte is a valid one, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }

@@ -4,10 +4,12 @@
 //! bytes of row 0, four of row 1, and so on, so that a tile walks through one run of memory. A last
 //! pack that is not full has rows of zeros, which are never computed.
 
+use std::sync::Arc;
+
 use llavaguard_backend::{BLOCK, DeviceError, Rounding};
 
-use crate::matrix::zeros;
-use crate::packed::{Lines, QUAD};
+use crate::buffers::{Buffer, Buffers};
+use crate::packed::{Line, Lines, QUAD};
 use crate::simd::{Dispatch, Kernel, Simd};
 use crate::workers::Workers;
 
@@ -30,14 +32,15 @@ pub(crate) const OFFSET: i32 = 64;
 const NIBBLE_OFFSET: i32 = 8;
 
 /// Rounded rows.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Rounded {
     blocks: usize,
-    quants: Lines,
+    quants: Lines<Buffer<Line>>,
     /// By pack, block and row.
-    scales: Vec<f32>,
-    /// Beside nibbles: minus eight times the sum of the quants, by pack, block and row.
-    starts: Vec<i32>,
+    scales: Buffer<f32>,
+    /// Beside nibbles: minus eight times the sum of the quants, by pack, block and row. Beside bytes
+    /// it is not set.
+    starts: Buffer<i32>,
 }
 
 /// Some blocks of a pack.
@@ -55,15 +58,23 @@ impl Rounded {
         rounding: Rounding,
         partner: Partner,
         (dispatch, workers): (Dispatch, &Workers),
+        buffers: &Arc<Buffers>,
     ) -> Result<Self, DeviceError> {
         let blocks = cols / BLOCK;
-        let packs = (data.len() / cols.max(1)).div_ceil(PACK);
+        let rows = data.len() / cols.max(1);
+        let packs = rows.div_ceil(PACK);
         let mut rounded = Self {
             blocks,
-            quants: Lines::zeros(packs * blocks * PACK_BLOCK)?,
-            scales: zeros(packs * blocks * PACK)?,
-            starts: vec![0; packs * blocks * PACK],
+            quants: Lines::unset(packs * blocks * PACK_BLOCK, buffers)?,
+            scales: buffers.unset(packs * blocks * PACK)?,
+            starts: buffers.unset(packs * blocks * PACK)?,
         };
+        if !rows.is_multiple_of(PACK) {
+            let pack = (packs - 1) * blocks;
+            rounded.quants.bytes_mut()[pack * PACK_BLOCK..].fill(0);
+            rounded.scales[pack * PACK..].fill(0.0);
+            rounded.starts[pack * PACK..].fill(0);
+        }
         if blocks == 0 {
             return Ok(rounded);
         }
@@ -213,7 +224,8 @@ mod tests {
                 &Workers::Caller,
             );
             let rounding = Rounding { levels: 63 };
-            let rounded = Rounded::new(&data, 64, rounding, Partner::Bytes, at).unwrap();
+            let buffers = Arc::default();
+            let rounded = Rounded::new(&data, 64, rounding, Partner::Bytes, at, &buffers).unwrap();
             let nan =
                 |block: usize, row: usize| rounded.pack_blocks(0, block, 1).scales[row].is_nan();
             assert!(nan(1, 1) && !nan(0, 1) && !nan(0, 0) && !nan(1, 0));

@@ -101,6 +101,11 @@ impl<D: Device> Engine<D> {
         }
     }
 
+    /// The device it runs on.
+    pub fn device(&self) -> &D {
+        self.network.device()
+    }
+
     /// The prompt for a policy in tokens: those before and those behind the image.
     pub fn prompt_tokens(&self, policy: &Policy) -> Result<(Vec<u32>, Vec<u32>), Error> {
         let prompt = self.tokenized(policy)?;

@@ -2,6 +2,7 @@
 
 use crate::math;
 use crate::matrix::{Matrix, Rect};
+use crate::simd::{Dispatch, Kernel, Simd};
 
 /// The last step.
 #[derive(Clone, Copy)]
@@ -25,20 +26,37 @@ impl Finishing<'_> {
         finish: Finish::Nothing,
     };
 
+    /// Applies both to a rectangle.
+    pub fn apply(self, isa: Dispatch, rect: &mut Rect<'_>) {
+        if self.bias.is_some() || !matches!(self.finish, Finish::Nothing) {
+            isa.run(Apply {
+                finishing: self,
+                rect,
+            });
+        }
+    }
+}
+
+struct Apply<'a, 'b, 'c> {
+    finishing: Finishing<'a>,
+    rect: &'b mut Rect<'c>,
+}
+
+impl Kernel for Apply<'_, '_, '_> {
     #[inline(always)]
-    pub fn apply(&self, rect: &mut Rect<'_>) {
+    fn run<S: Simd>(self, _: S) {
         let Rect {
             first_row,
             first_col,
             out,
-        } = rect;
+        } = self.rect;
         for (i, row) in out.iter_mut().enumerate() {
-            if let Some(bias) = self.bias {
+            if let Some(bias) = self.finishing.bias {
                 for (value, bias) in row.iter_mut().zip(&bias.data[*first_col..]) {
                     *value += bias;
                 }
             }
-            match self.finish {
+            match self.finishing.finish {
                 Finish::Nothing => {}
                 Finish::GeluTanh => {
                     for value in row.iter_mut() {

@@ -54,6 +54,7 @@ impl Plainly<'_> {
                 scratch,
             });
         });
+        self.finishing.apply(isa, rect);
     }
 }
 
@@ -72,7 +73,6 @@ impl Kernel for Panel<'_, '_, '_> {
             row.fill(0.0);
         }
         self.decode_and_multiply(simd, features);
-        self.linear.finishing.apply(self.rect);
     }
 }
 

@@ -144,6 +144,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn dot_signed(self, sums: Self::Sums, weights: Self::Bytes, x: Self::Quad) -> Self::Sums;
     /// Adds to each lane the dot product of its four weights in 0..=127 with four signed activations.
     fn dot_unsigned(self, sums: Self::Sums, weights: Self::Bytes, x: Self::Quad) -> Self::Sums;
+    /// The low and the high nibble of each byte, as bytes.
+    fn nibbles(self, packed: Self::Bytes) -> (Self::Bytes, Self::Bytes);
+    /// `a - b`.
+    fn less(self, a: Self::Sums, b: Self::Sums) -> Self::Sums;
     /// Writes the sums with the other sign to `LANES` numbers.
     fn negated(self, sums: Self::Sums, out: &mut [i32]);
     /// The sums as floats; exact, since no sum of a block reaches 2^24.
@@ -244,7 +248,7 @@ impl Dispatch {
             #[cfg(target_arch = "aarch64")]
             Dispatch::NeonDot(simd) => simd.run(kernel),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Dispatch::Wasm(simd) => kernel.run(simd),
+            Dispatch::Wasm(simd) => simd.run(kernel),
         }
     }
 }

@@ -135,6 +135,18 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn nibbles(self, packed: int8x16_t) -> (int8x16_t, int8x16_t) {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { nibbles(packed) }
+    }
+
+    #[inline(always)]
+    fn less(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vsubq_s32(a, b) }
+    }
+
+    #[inline(always)]
     fn negated(self, sums: int32x4_t, out: &mut [i32]) {
         let out = &mut out[..4];
         // SAFETY: every aarch64 has NEON.
@@ -154,6 +166,16 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         // SAFETY: every aarch64 has NEON.
         unsafe { vmulq_f32(a, b) }
     }
+}
+
+/// Low and high nibbles.
+#[inline]
+#[target_feature(enable = "neon")]
+fn nibbles(packed: int8x16_t) -> (int8x16_t, int8x16_t) {
+    let packed = vreinterpretq_u8_s8(packed);
+    let low = vandq_u8(packed, vdupq_n_u8(15));
+    let high = vshrq_n_u8::<4>(packed);
+    (vreinterpretq_s8_u8(low), vreinterpretq_s8_u8(high))
 }
 
 /// Dot products of four signed bytes each, added to `sums`, by 16-bit products.

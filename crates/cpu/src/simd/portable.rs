@@ -98,6 +98,19 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn nibbles(self, packed: Self::Bytes) -> (Self::Bytes, Self::Bytes) {
+        (
+            packed.map(|lane| lane.map(|byte| byte & 15)),
+            packed.map(|lane| lane.map(|byte| byte >> 4)),
+        )
+    }
+
+    #[inline(always)]
+    fn less(self, a: Self::Sums, b: Self::Sums) -> Self::Sums {
+        std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
     fn negated(self, sums: Self::Sums, out: &mut [i32]) {
         for (out, sum) in out[..LANES].iter_mut().zip(sums) {
             *out = -sum;

@@ -2,11 +2,19 @@
 
 use core::arch::wasm32::*;
 
-use super::{ROUND, Registers, Simd};
+use super::{Kernel, ROUND, Registers, Simd};
 
 /// simd128 (and relaxed-simd, if so built): part of the build, so it is always there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wasm;
+
+impl Wasm {
+    /// A function for each kernel: engines compile small ones better.
+    #[inline(never)]
+    pub fn run<K: Kernel>(self, kernel: K) {
+        kernel.run(self);
+    }
+}
 
 impl Simd for Wasm {
     type Vector = v128;
@@ -95,6 +103,18 @@ impl Simd for Wasm {
     }
 
     #[inline(always)]
+    fn nibbles(self, packed: v128) -> (v128, v128) {
+        let mask = i8x16_splat(15);
+        // A shift of bytes would be two shifts of words in most engines.
+        (v128_and(packed, mask), v128_and(u16x8_shr(packed, 4), mask))
+    }
+
+    #[inline(always)]
+    fn less(self, a: Sums, b: Sums) -> Sums {
+        a.less(b)
+    }
+
+    #[inline(always)]
     fn negated(self, sums: Sums, out: &mut [i32]) {
         let out = &mut out[..4];
         // SAFETY: 4 numbers are writable, and the store asks for no alignment.
@@ -153,6 +173,11 @@ impl Sums {
     }
 
     #[inline(always)]
+    fn less(self, other: Self) -> Self {
+        Self(i32x4_sub(self.0, other.0))
+    }
+
+    #[inline(always)]
     fn total(self) -> v128 {
         self.0
     }
@@ -186,6 +211,11 @@ impl Sums {
             i16x8_extend_high_i8x16(unsigned),
         );
         Self(i32x4_add(self.0, low), i32x4_add(self.1, high))
+    }
+
+    #[inline(always)]
+    fn less(self, other: Self) -> Self {
+        Self(i32x4_sub(self.0, other.0), i32x4_sub(self.1, other.1))
     }
 
     #[inline(always)]

@@ -171,6 +171,18 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    fn nibbles(self, packed: __m256i) -> (__m256i, __m256i) {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { nibbles_256(packed) }
+    }
+
+    #[inline(always)]
+    fn less(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_sub_epi32(a, b) }
+    }
+
+    #[inline(always)]
     fn negated(self, sums: __m256i, out: &mut [i32]) {
         let out = &mut out[..8];
         // SAFETY: `self` exists, so the machine has AVX2.
@@ -296,6 +308,18 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
+    fn nibbles(self, packed: __m512i) -> (__m512i, __m512i) {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { nibbles_512(packed) }
+    }
+
+    #[inline(always)]
+    fn less(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_sub_epi32(a, b) }
+    }
+
+    #[inline(always)]
     fn negated(self, sums: __m512i, out: &mut [i32]) {
         let out = &mut out[..16];
         // SAFETY: `self` exists, so the machine has AVX-512F.
@@ -325,6 +349,24 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
 fn dot_8(sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
     let pairs = _mm256_maddubs_epi16(unsigned, signed);
     _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+/// Low and high nibbles.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn nibbles_256(packed: __m256i) -> (__m256i, __m256i) {
+    let mask = _mm256_set1_epi8(15);
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), mask);
+    (_mm256_and_si256(packed, mask), high)
+}
+
+/// Low and high nibbles.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn nibbles_512(packed: __m512i) -> (__m512i, __m512i) {
+    let mask = _mm512_set1_epi8(15);
+    let high = _mm512_and_si512(_mm512_srli_epi32::<4>(packed), mask);
+    (_mm512_and_si512(packed, mask), high)
 }
 
 /// [`dot_8`] on twice as many.

@@ -1,45 +1,20 @@
-//! `linear` with quantised weights: rounded activations times packed bytes.
-//!
-//! A tile is up to [`PACK`] rows by one panel: four rows by two vectors on machines with 16 registers,
-//! by four where there are 32. Eight (sixteen) chains of sums hide the dot product's latency of five
-//! cycles at two a cycle; each step of four inputs loads two (four) vectors of weights and four
-//! activations for its eight (sixteen) dot products, so loads stay below the two or three a cycle a
-//! core has. A taller tile measured no faster in WebAssembly, where an engine leaves 15 registers.
-//!
-//! Within a block of 32 inputs sums are whole numbers, so their order is no matter. Block by block
-//! they are scaled into f32, in the order of the blocks: `sum = block * (scale_x * scale_w) + sum`.
-//! That order is the same in every tile, so no row's bits depend on the rows beside it.
-//!
-//! Where the weights are nibbles, 0..=15, each sum starts at minus eight times the sum of the row's
-//! activations. Where they are signed, the activations have 64 added, and each sum starts at minus 64
-//! times the sum of the feature's weights; those sums are taken here, from weights that are about to
-//! be used anyway, rather than stored.
+//! More rows than a pack: weights are unpacked once for all of them.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use llavaguard_backend::BLOCK;
 
-use crate::epilogue::Finishing;
+use super::{Integer, by_rows};
 use crate::matrix::Rect;
 use crate::packed::{Packed, QUAD};
-use crate::rounded::{OFFSET, PACK, PackBlocks, Rounded};
-use crate::simd::{Dispatch, Kernel, Simd};
+use crate::rounded::{OFFSET, PACK, PackBlocks};
+use crate::simd::{Kernel, Simd};
 use crate::weight::from_f16;
 
 /// Bytes of weights that all rows meet before the next weights: they stay in the first-level cache
 /// beside a pack's activations, which so come from the second level once for a rectangle's width.
 const CHUNK: usize = 24 * 1024;
-/// Features of the widest panel.
-const WIDEST: usize = 64;
-
-/// The operands.
-#[derive(Clone, Copy)]
-pub(crate) struct Integer<'a> {
-    pub x: &'a Rounded,
-    pub w: &'a Packed,
-    pub finishing: Finishing<'a>,
-}
 
 /// What a task computes in.
 #[derive(Default)]
@@ -53,54 +28,26 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
-impl Integer<'_> {
-    /// Computes one rectangle of `x * w^T`, whose first row begins a pack and whose first column a panel.
-    pub fn compute(self, isa: Dispatch, rect: &mut Rect<'_>) {
-        SCRATCH.with_borrow_mut(|scratch| {
-            isa.run(Task {
-                operands: self,
-                rect,
-                scratch,
-            });
-        });
-    }
-
-    /// Computes the features `ids` of one row into `out`.
-    pub fn compute_ids(self, isa: Dispatch, row: usize, ids: &[u32], out: &mut [f32]) {
-        SCRATCH.with_borrow_mut(|scratch| {
-            isa.run(Picked {
-                operands: self,
-                row,
-                ids,
-                out,
-                scratch,
-            });
-        });
-    }
+/// One rectangle.
+pub(super) struct Many<'a, 'b, 'c, const NIBBLES: bool> {
+    pub operands: Integer<'a>,
+    pub rect: &'b mut Rect<'c>,
 }
 
-struct Task<'a, 'b, 'c> {
-    operands: Integer<'a>,
-    rect: &'b mut Rect<'c>,
-    scratch: &'b mut Scratch,
-}
-
-impl Kernel for Task<'_, '_, '_> {
+impl<const NIBBLES: bool> Kernel for Many<'_, '_, '_, NIBBLES> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match (S::PANEL_VECTORS, self.operands.w.nibbles) {
-            (2, true) => self.panels::<S, 2, true>(simd),
-            (2, false) => self.panels::<S, 2, false>(simd),
-            (_, true) => self.panels::<S, 4, true>(simd),
-            (_, false) => self.panels::<S, 4, false>(simd),
-        }
+        SCRATCH.with_borrow_mut(|scratch| match S::PANEL_VECTORS {
+            2 => self.panels::<S, 2>(simd, scratch),
+            _ => self.panels::<S, 4>(simd, scratch),
+        });
     }
 }
 
-impl Task<'_, '_, '_> {
+impl<const NIBBLES: bool> Many<'_, '_, '_, NIBBLES> {
     #[inline(always)]
-    fn panels<S: Simd, const V: usize, const NIBBLES: bool>(self, simd: S) {
-        let Integer { x, w, finishing } = self.operands;
+    fn panels<S: Simd, const V: usize>(self, simd: S, scratch: &mut Scratch) {
+        let Integer { x, w, .. } = self.operands;
         let Rect {
             first_row,
             first_col,
@@ -111,72 +58,31 @@ impl Task<'_, '_, '_> {
         }
         let width = out.first().map_or(0, |row| row.len());
         let panel = V * S::LANES;
-        let panels = width.div_ceil(panel);
+        let panels = width / panel;
         let first_panel = *first_col / panel;
         let first_pack = *first_row / PACK;
-        // A single pack has nothing to come back to: it goes through panel after panel.
-        let group = if out.len() > PACK { panels } else { 1 };
-        let chunk = (CHUNK / (group.max(1) * panel * BLOCK)).max(1);
-        let stocks = (0..panels).step_by(group.max(1)).flat_map(|start| {
-            (0..w.blocks())
-                .step_by(chunk)
-                .map(move |first| (start, first))
-        });
-        for (start, first) in stocks {
+        let chunk = (CHUNK / (panels.max(1) * panel * BLOCK)).max(1);
+        for first in (0..w.blocks()).step_by(chunk) {
             let blocks = first..w.blocks().min(first + chunk);
-            let end = panels.min(start + group);
             let stock = Stock::<V, NIBBLES>::new(
                 simd,
                 w,
-                first_panel + start..first_panel + end,
+                first_panel..first_panel + panels,
                 blocks.clone(),
-                self.scratch,
+                scratch,
             );
             for (pack, rows) in out.chunks_mut(PACK).enumerate() {
                 let x = x.pack_blocks(first_pack + pack, first, blocks.len());
-                for index in start..end {
-                    let weights = stock.panel::<S>(index - start);
-                    let columns = index * panel..width.min((index + 1) * panel);
-                    match &mut *rows {
-                        [a, b, c, d] => {
-                            tile_at::<S, 4, V, NIBBLES>(simd, x, weights, [a, b, c, d], columns);
-                        }
-                        [a, b, c] => {
-                            tile_at::<S, 3, V, NIBBLES>(simd, x, weights, [a, b, c], columns);
-                        }
-                        [a, b] => tile_at::<S, 2, V, NIBBLES>(simd, x, weights, [a, b], columns),
-                        [a] => tile_at::<S, 1, V, NIBBLES>(simd, x, weights, [a], columns),
-                        _ => {}
-                    }
+                for index in 0..panels {
+                    let weights = stock.panel::<S>(index);
+                    let first = index * panel;
+                    by_rows!(rows, |rows, M| {
+                        let rows = rows.map(|row| &mut row[first..first + panel]);
+                        tile::<S, M, V, NIBBLES>(simd, x, weights, rows);
+                    });
                 }
             }
         }
-        finishing.apply(self.rect);
-    }
-}
-
-/// [`tile`] on columns of longer rows. Features past the last are computed beside and dropped.
-#[inline(always)]
-fn tile_at<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
-    simd: S,
-    x: PackBlocks<'_>,
-    w: PanelBlocks<'_>,
-    rows: [&mut &mut [f32]; M],
-    columns: Range<usize>,
-) {
-    if columns.len() == V * S::LANES {
-        let rows = rows.map(|row| &mut row[columns.clone()]);
-        tile::<S, M, V, NIBBLES>(simd, x, w, rows);
-        return;
-    }
-    let mut edge = [[0.0; WIDEST]; M];
-    for (edge, row) in edge.iter_mut().zip(&rows) {
-        edge[..columns.len()].copy_from_slice(&row[columns.clone()]);
-    }
-    let padded = edge.each_mut().map(|row| &mut row[..V * S::LANES]);
-    tile::<S, M, V, NIBBLES>(simd, x, w, padded);
-    for (edge, row) in edge.iter().zip(rows) {
-        row[columns.clone()].copy_from_slice(&edge[..columns.len()]);
     }
 }
 
@@ -365,44 +271,6 @@ fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
     for i in 0..M {
         for (total, block) in totals[i].iter().zip(S::blocks_mut(out[i])) {
             simd.store(*total, block);
-        }
-    }
-}
-
-/// Some features of one row: the whole panel of each is computed, with the tile every other use has,
-/// and one value kept.
-struct Picked<'a, 'b> {
-    operands: Integer<'a>,
-    row: usize,
-    ids: &'b [u32],
-    out: &'b mut [f32],
-    scratch: &'b mut Scratch,
-}
-
-impl Kernel for Picked<'_, '_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let panel = S::PANEL_VECTORS * S::LANES;
-        let first_row = self.row / PACK * PACK;
-        for (id, out) in self.ids.iter().zip(self.out) {
-            let (index, lane) = (*id as usize / panel, *id as usize % panel);
-            let mut rows = [[0.0; WIDEST]; PACK];
-            let wanted = self.row - first_row + 1;
-            let mut rect = Rect {
-                first_row,
-                first_col: index * panel,
-                out: rows[..wanted]
-                    .iter_mut()
-                    .map(|row| &mut row[..panel])
-                    .collect(),
-            };
-            Task {
-                operands: self.operands,
-                rect: &mut rect,
-                scratch: self.scratch,
-            }
-            .run(simd);
-            *out = rows[wanted - 1][lane];
         }
     }
 }

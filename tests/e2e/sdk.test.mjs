@@ -270,6 +270,62 @@ describe('the package', () => {
     assert.equal(await workers(), before);
   });
 
+  for (const kind of /** @type {const} */ (['isolated', 'plain'])) {
+    test(`further images take no further memory of the ${kind} page`, async () => {
+      // The package's own worker, which tells how large its module's memory is.
+      await pages[kind].route('**/memory.js', (route) =>
+        route.fulfill({
+          contentType: 'text/javascript',
+          headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' },
+          body: `import '/sdk/dist/worker/main.js';
+            const { instantiate } = WebAssembly;
+            const channel = new BroadcastChannel('memory');
+            WebAssembly.instantiate = async (...args) => {
+              const result = await instantiate.apply(WebAssembly, args);
+              const { memory } = (result.instance ?? result).exports;
+              channel.onmessage = () => channel.postMessage(memory.buffer.byteLength);
+              return result;
+            };`,
+        }),
+      );
+      const [loaded = 0, first = 0, second = 0, third = 0] = await pages[kind].evaluate(
+        async (model) => {
+          const { sdk, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
+          const guard = await sdk.LlavaGuard.load({
+            model,
+            createWorker: () => new Worker('/memory.js', { type: 'module' }),
+          });
+          const channel = new BroadcastChannel('memory');
+          const memory = () =>
+            /** @type {Promise<number>} */ (
+              new Promise((resolve) => {
+                channel.onmessage = ({ data }) => resolve(data);
+                channel.postMessage('');
+              })
+            );
+          const bitmap = await createImageBitmap(photo);
+          const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+          if (!context) throw new Error('no canvas');
+          const sizes = [await memory()];
+          for (const filter of ['none', 'invert(1)', 'invert(0.5)']) {
+            context.filter = filter;
+            context.drawImage(bitmap, 0, 0);
+            const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
+            await guard.assess(pixels, { detail: 'high', rationale: { maxTokens: 4 } });
+            sizes.push(await memory());
+          }
+          guard.dispose();
+          return sizes;
+        },
+        MODEL,
+      );
+      assert.ok(first - loaded > 8 << 20, 'the first image takes some');
+      // The rest of the engine, whose memory may fall a little differently.
+      assert.ok(second - first <= 1 << 20, `${second - first} bytes more`);
+      assert.equal(third, second);
+    });
+  }
+
   test('a model that cannot be fetched is a typed error', async () => {
     const code = await pages.plain.evaluate(async () => {
       const { sdk } = /** @type {State} */ (/** @type {unknown} */ (globalThis));

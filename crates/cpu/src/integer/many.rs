@@ -1,6 +1,5 @@
 //! More rows than a pack: weights are unpacked once for all of them.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use llavaguard_backend::BLOCK;
@@ -18,35 +17,32 @@ const CHUNK: usize = 24 * 1024;
 
 /// What a task computes in.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     quants: Vec<u8>,
     scales: Vec<f32>,
     starts: Vec<i32>,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
 /// One rectangle.
 pub(super) struct Many<'a, 'b, 'c, const NIBBLES: bool> {
     pub operands: Integer<'a>,
     pub rect: &'b mut Rect<'c>,
+    pub scratch: &'b mut Scratch,
 }
 
 impl<const NIBBLES: bool> Kernel for Many<'_, '_, '_, NIBBLES> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        SCRATCH.with_borrow_mut(|scratch| match S::PANEL_VECTORS {
-            2 => self.panels::<S, 2>(simd, scratch),
-            _ => self.panels::<S, 4>(simd, scratch),
-        });
+        match S::PANEL_VECTORS {
+            2 => self.panels::<S, 2>(simd),
+            _ => self.panels::<S, 4>(simd),
+        }
     }
 }
 
 impl<const NIBBLES: bool> Many<'_, '_, '_, NIBBLES> {
     #[inline(always)]
-    fn panels<S: Simd, const V: usize>(self, simd: S, scratch: &mut Scratch) {
+    fn panels<S: Simd, const V: usize>(self, simd: S) {
         let Integer { x, w, .. } = self.operands;
         let Rect {
             first_row,
@@ -69,7 +65,7 @@ impl<const NIBBLES: bool> Many<'_, '_, '_, NIBBLES> {
                 w,
                 first_panel..first_panel + panels,
                 blocks.clone(),
-                scratch,
+                self.scratch,
             );
             for (pack, rows) in out.chunks_mut(PACK).enumerate() {
                 let x = x.pack_blocks(first_pack + pack, first, blocks.len());

@@ -18,6 +18,8 @@
 mod few;
 mod many;
 
+use std::cell::RefCell;
+
 use crate::epilogue::Finishing;
 use crate::matrix::Rect;
 use crate::packed::Packed;
@@ -25,10 +27,14 @@ use crate::rounded::{PACK, Rounded};
 use crate::simd::Dispatch;
 
 use few::Few;
-use many::Many;
+use many::{Many, Scratch};
 
 /// Features of the widest panel.
 const WIDEST: usize = 64;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+}
 
 /// The operands.
 #[derive(Clone, Copy)]
@@ -63,13 +69,24 @@ impl Integer<'_> {
     }
 
     fn whole_panels(self, isa: Dispatch, rect: &mut Rect<'_>) {
-        let operands = self;
-        match (rect.out.len() <= PACK, self.w.nibbles) {
-            (true, true) => isa.run(Few::<true> { operands, rect }),
-            (true, false) => isa.run(Few::<false> { operands, rect }),
-            (false, true) => isa.run(Many::<true> { operands, rect }),
-            (false, false) => isa.run(Many::<false> { operands, rect }),
-        }
+        // Borrowed out here: what runs inside of a closure might not be compiled for the instruction set.
+        SCRATCH.with_borrow_mut(|scratch| {
+            let operands = self;
+            match (rect.out.len() <= PACK, self.w.nibbles) {
+                (true, true) => isa.run(Few::<true> { operands, rect }),
+                (true, false) => isa.run(Few::<false> { operands, rect }),
+                (false, true) => isa.run(Many::<true> {
+                    operands,
+                    rect,
+                    scratch,
+                }),
+                (false, false) => isa.run(Many::<false> {
+                    operands,
+                    rect,
+                    scratch,
+                }),
+            }
+        });
     }
 
     /// Computes the features `ids` of one row into `out`: the whole panel of each, with the kernel

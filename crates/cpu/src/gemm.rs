@@ -69,7 +69,7 @@ impl Kernel for Panel<'_, '_, '_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let features = self.rect.out.first().map_or(0, |row| row.len());
-        for row in &mut self.rect.out {
+        for row in self.rect.out.iter_mut() {
             row.fill(0.0);
         }
         self.decode_and_multiply(simd, features);

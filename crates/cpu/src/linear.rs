@@ -108,7 +108,7 @@ impl Kernel for SiluTimes<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let mut up = self.up.iter();
-        for row in &mut self.gate.out {
+        for row in self.gate.out.iter_mut() {
             for (gate, up) in row.iter_mut().zip(&mut up) {
                 *gate = math::silu(*gate) * up;
             }

@@ -1,5 +1,6 @@
 //! Activations.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
 use llavaguard_backend::{DeviceError, check};
@@ -86,7 +87,42 @@ pub(crate) fn zeros(len: usize) -> Result<Vec<f32>, DeviceError> {
 pub(crate) struct Rect<'a> {
     pub first_row: usize,
     pub first_col: usize,
-    pub out: Vec<&'a mut [f32]>,
+    pub out: Pieces<'a>,
+}
+
+/// Pieces of some rows. A single row's needs no memory: in decoding there are many such rectangles,
+/// of a microsecond or two each, and threads would meet in the allocator.
+pub(crate) enum Pieces<'a> {
+    One([&'a mut [f32]; 1]),
+    Many(Vec<&'a mut [f32]>),
+}
+
+impl<'a> Deref for Pieces<'a> {
+    type Target = [&'a mut [f32]];
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Pieces::One(piece) => piece,
+            Pieces::Many(pieces) => pieces,
+        }
+    }
+}
+
+impl DerefMut for Pieces<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Pieces::One(piece) => piece,
+            Pieces::Many(pieces) => pieces,
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a mut [f32]> for Pieces<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a mut [f32]>>(pieces: I) -> Self {
+        Pieces::Many(pieces.into_iter().collect())
+    }
 }
 
 /// Cuts a row-major matrix of `cols` columns into rectangles of at most `rect_rows` x `rect_cols`,
@@ -97,22 +133,35 @@ pub(crate) fn rectangles(
     rect_rows: usize,
     rect_cols: usize,
 ) -> Vec<Rect<'_>> {
-    let mut rects: Vec<Rect<'_>> = Vec::new();
     if cols == 0 {
-        return rects;
+        return Vec::new();
     }
+    if data.len() == cols {
+        let pieces = data.chunks_mut(rect_cols).enumerate();
+        return pieces
+            .map(|(index, piece)| Rect {
+                first_row: 0,
+                first_col: index * rect_cols,
+                out: Pieces::One([piece]),
+            })
+            .collect();
+    }
+    let mut rects = Vec::new();
     for (band, rows) in data.chunks_mut(rect_rows * cols).enumerate() {
-        let start = rects.len();
-        rects.extend((0..cols).step_by(rect_cols).map(|first_col| Rect {
-            first_row: band * rect_rows,
-            first_col,
-            out: Vec::with_capacity(rows.len() / cols),
-        }));
+        let mut pieces: Vec<_> = (0..cols)
+            .step_by(rect_cols)
+            .map(|_| Vec::with_capacity(rows.len() / cols))
+            .collect();
         for row in rows.chunks_mut(cols) {
-            for (rect, piece) in rects[start..].iter_mut().zip(row.chunks_mut(rect_cols)) {
-                rect.out.push(piece);
+            for (pieces, piece) in pieces.iter_mut().zip(row.chunks_mut(rect_cols)) {
+                pieces.push(piece);
             }
         }
+        rects.extend(pieces.into_iter().enumerate().map(|(index, pieces)| Rect {
+            first_row: band * rect_rows,
+            first_col: index * rect_cols,
+            out: Pieces::Many(pieces),
+        }));
     }
     rects
 }
@@ -125,6 +174,7 @@ mod tests {
     fn rectangles_cover_every_value_once() {
         for (rows, cols, rect_rows, rect_cols) in [
             (1, 1, 1, 1),
+            (1, 10, 3, 4),
             (7, 10, 3, 4),
             (5, 8, 9, 9),
             (6, 6, 2, 3),
@@ -132,9 +182,9 @@ mod tests {
             (3, 0, 2, 2),
         ] {
             let mut data = vec![0.0; rows * cols];
-            for rect in rectangles(&mut data, cols, rect_rows, rect_cols) {
+            for mut rect in rectangles(&mut data, cols, rect_rows, rect_cols) {
                 assert!(rect.out.len() <= rect_rows);
-                for (i, row) in rect.out.into_iter().enumerate() {
+                for (i, row) in rect.out.iter_mut().enumerate() {
                     assert!(!row.is_empty() && row.len() <= rect_cols);
                     for (j, value) in row.iter_mut().enumerate() {
                         *value += ((rect.first_row + i) * cols + rect.first_col + j + 1) as f32;

@@ -1,89 +1,38 @@
 //! Attention over tiles of keys and values, with online softmax (Milakov and Gimelshein,
 //! arXiv:1805.02867; tiled as in FlashAttention, arXiv:2205.14135).
 //!
-//! Keys lie transposed, so that scores of neighbouring keys are neighbouring lanes: a score is then
-//! added up over the head's width in one fixed order, with no horizontal sum over 64 or 72 numbers.
-//! Tiles begin at absolute positions, and a row skips tiles wholly beyond its sight, so what a row
-//! goes through depends on its position alone: a prompt prefilled in pieces gives the same bits.
+//! A query row with one of its heads is a lane, so that the softmax is vector code throughout: see
+//! [`crate::product`]. Scores are computed to base 2, the factor being part of the queries' scale.
+//!
+//! Tiles begin at absolute positions, and a lane goes through tiles in their order, so what it goes
+//! through depends on its position alone: a prompt prefilled in pieces gives the same bits. What a
+//! lane does not see adds a weight of exactly zero to its sums and leaves its highest score alone,
+//! however far its neighbours see; only a sum of negative zero could tell, and the last step turns
+//! those into positive ones.
+
+mod tiles;
 
 use std::cell::RefCell;
 
-use llavaguard_backend::{AttentionShape, CacheShape, DeviceError};
+use llavaguard_backend::AttentionShape;
 
 use crate::math;
-use crate::matrix::{Matrix, Rect, zeros};
-use crate::product::{Left, Product, Right, multiply};
-use crate::simd::{Dispatch, Kernel, Simd};
+use crate::matrix::{Matrix, Rect};
+use crate::product::{add_weighted, scores};
+use crate::simd::{Dispatch, Kernel, Registers, Simd};
 
-/// Positions of a tile.
-pub(crate) const TILE: usize = 64;
-/// Query rows (times heads that share a key head) of a task.
-pub(crate) const QUERIES: usize = 64;
-/// The widest vector of any instruction set, in numbers: rows are padded so that a kernel may
-/// compute whole vectors.
-const PAD: usize = 16;
+pub use tiles::Cache;
+use tiles::TILE;
+pub(crate) use tiles::Tiles;
 
-/// Keys and values of [`TILE`] positions.
-#[derive(Debug, Clone)]
-struct Tile {
-    /// `[width][TILE]`.
-    k: Vec<f32>,
-    /// `[TILE][width]` and padding.
-    v: Vec<f32>,
-}
-
-/// Keys and values of one layer, tile by tile.
-#[derive(Debug, Clone)]
-pub(crate) struct Tiles {
-    width: usize,
-    len: usize,
-    tiles: Vec<Tile>,
-}
-
-impl Tiles {
-    pub fn new(width: usize) -> Self {
-        Self {
-            width,
-            len: 0,
-            tiles: Vec::new(),
-        }
-    }
-
-    /// Positions written.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Writes keys and values of positions `first..`; the caller has checked that they fit.
-    pub fn write(&mut self, first: usize, k: &Matrix, v: &Matrix) -> Result<(), DeviceError> {
-        let end = first + k.rows;
-        let missing = end.div_ceil(TILE).saturating_sub(self.tiles.len());
-        for _ in 0..missing {
-            self.tiles.push(Tile {
-                k: zeros(TILE * self.width)?,
-                v: zeros(TILE * self.width + PAD)?,
-            });
-        }
-        for row in 0..k.rows {
-            let (tile, at) = ((first + row) / TILE, (first + row) % TILE);
-            let tile = &mut self.tiles[tile];
-            for (key, value) in tile.k.chunks_exact_mut(TILE).zip(k.row(row)) {
-                key[at] = *value;
-            }
-            tile.v[at * self.width..][..self.width].copy_from_slice(v.row(row));
-        }
-        self.len = self.len.max(end);
-        Ok(())
-    }
-}
-
-/// Keys and values of all layers. Memory grows with the positions written, tile by tile, and nothing
-/// moves when it does.
-#[derive(Debug, Clone)]
-pub struct Cache {
-    pub(crate) shape: CacheShape,
-    pub(crate) layers: Vec<Tiles>,
-}
+/// Lanes of a task, as near as whole rows allow: enough that keys and values brought into the cache
+/// serve some panels, whole panels under every instruction set, and few enough that there are tasks
+/// for all threads.
+pub(crate) const QUERIES: usize = 96;
+/// Vectors of a panel at most. With them, the broadcast operand and the sums of a tile, the registers
+/// are full: 3 + 1 + 8 * 3 of 32, 3 + 1 + 4 * 3 of 16, 3 + 1 + 3 * 3 of what an engine leaves a
+/// module of them.
+const PANEL: usize = 3;
 
 /// One attention operation.
 #[derive(Clone, Copy)]
@@ -95,28 +44,15 @@ pub(crate) struct Attention<'a> {
     pub first: Option<usize>,
 }
 
-/// What a task computes in.
-#[derive(Default)]
-struct Scratch {
-    /// Scaled queries `[rows][head_dim]`.
-    q: Vec<f32>,
-    /// Scores, then weights, `[rows][TILE]`.
-    scores: Vec<f32>,
-    /// Weighted sums of values `[rows][padded head_dim]`.
-    sums: Vec<f32>,
-    /// Highest score and sum of weights by row.
-    highest: Vec<f32>,
-    totals: Vec<f32>,
-}
-
 impl Attention<'_> {
     /// Query heads that share a key head.
     pub fn group(&self) -> usize {
         self.shape.heads / self.shape.kv_heads
     }
 
+    /// How many positions a query row sees.
     fn visible(&self, row: usize) -> usize {
-        self.first.map_or(self.kv.len, |first| first + row + 1)
+        self.first.map_or(self.kv.len(), |first| first + row + 1)
     }
 
     /// Computes one rectangle of the output: some query rows of the heads of one key head.
@@ -134,158 +70,264 @@ impl Attention<'_> {
     }
 }
 
+/// What a task computes in. Lanes are cut into panels of up to [`PANEL`] vectors, and all of a panel
+/// lies together: `[lanes of the panel][numbers of a lane]`, lanes the faster.
+#[derive(Default)]
+struct Scratch {
+    /// Scaled queries, `head_dim` numbers a lane.
+    queries: Vec<f32>,
+    /// Weighted sums of values, `head_dim` numbers a lane.
+    sums: Vec<f32>,
+    /// Highest score so far.
+    highest: Vec<f32>,
+    /// Sum of weights.
+    totals: Vec<f32>,
+    /// Scores, then weights, of one panel: [`TILE`] numbers a lane.
+    scores: Vec<f32>,
+}
+
 struct Task<'a, 'b> {
     attention: Attention<'a>,
     rect: Rect<'b>,
     scratch: &'b mut Scratch,
 }
 
+/// Some lanes of a task with a tile.
+#[derive(Clone, Copy)]
+struct Step {
+    /// Tile.
+    index: usize,
+    /// Keys of it that some row of the task sees.
+    keys: usize,
+    /// First lane.
+    lane: usize,
+}
+
 impl Kernel for Task<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let d = self.attention.shape.head_dim;
-        let group = self.attention.group();
-        let rows = self.rect.out.len() * group;
-        let padded = d.next_multiple_of(PAD);
-        self.begin(rows, d, padded);
-        let kv = self.attention.kv;
-        let head = self.rect.first_col / (group * d);
-        for (index, tile) in kv.tiles.iter().enumerate() {
-            let start = index * TILE;
-            // Rows before this one see nothing of the tile, rows from it on at least its first key.
-            let mut blind = 0;
-            while blind < self.rect.out.len()
-                && self.attention.visible(self.rect.first_row + blind) <= start
-            {
-                blind += 1;
-            }
-            let seeing = blind * group..rows;
-            if seeing.is_empty() {
-                break;
-            }
-            let scratch = &mut *self.scratch;
-            multiply(
-                simd,
-                Left {
-                    data: &scratch.q,
-                    stride: d,
-                    len: d,
-                },
-                Right {
-                    data: &tile.k[head * d * TILE..][..d * TILE],
-                    stride: TILE,
-                    cols: TILE,
-                },
-                &mut Product {
-                    data: &mut scratch.scores,
-                    stride: TILE,
-                    add: false,
-                },
-                seeing.clone(),
-            );
-            self.softmax(seeing.clone(), start, padded);
-            let scratch = &mut *self.scratch;
-            multiply(
-                simd,
-                Left {
-                    data: &scratch.scores,
-                    stride: TILE,
-                    len: TILE,
-                },
-                Right {
-                    data: &tile.v[head * d..],
-                    stride: kv.width,
-                    cols: d,
-                },
-                &mut Product {
-                    data: &mut scratch.sums,
-                    stride: padded,
-                    add: true,
-                },
-                seeing,
-            );
+        let rows = self.rect.out.len();
+        if rows == 0 {
+            return;
         }
-        self.end(d, padded);
+        let lanes = (rows * self.attention.group()).next_multiple_of(S::LANES);
+        self.begin::<S>(lanes);
+        let visible = self.attention.visible(self.rect.first_row + rows - 1);
+        for index in 0..visible.div_ceil(TILE) {
+            let keys = TILE.min(visible - index * TILE);
+            for lane in (0..lanes).step_by(PANEL * S::LANES) {
+                let step = Step { index, keys, lane };
+                match (S::REGISTERS, (lanes - lane) / S::LANES) {
+                    (Registers::Many, 1) => self.panel::<S, 1, 8>(simd, step),
+                    (Registers::Many, 2) => self.panel::<S, 2, 8>(simd, step),
+                    (Registers::Many, _) => self.panel::<S, PANEL, 8>(simd, step),
+                    (_, 1) => self.panel::<S, 1, 8>(simd, step),
+                    (_, 2) => self.panel::<S, 2, 4>(simd, step),
+                    (Registers::Some, _) => self.panel::<S, PANEL, 4>(simd, step),
+                    (Registers::Few, _) => self.panel::<S, PANEL, 3>(simd, step),
+                }
+            }
+        }
+        self.end(simd, lanes);
     }
 }
 
 impl Task<'_, '_> {
-    /// Scales the queries and empties the sums.
+    /// Lays out the scaled queries and empties the sums.
     #[inline(always)]
-    fn begin(&mut self, rows: usize, d: usize, padded: usize) {
-        let scale = (1.0 / (d as f64).sqrt()) as f32;
-        let width = self.attention.group() * d;
+    fn begin<S: Simd>(&mut self, lanes: usize) {
+        let d = self.attention.shape.head_dim;
+        let scale = (std::f64::consts::LOG2_E / (d as f64).sqrt()) as f32;
         let scratch = &mut *self.scratch;
-        scratch.q.clear();
-        for row in 0..self.rect.out.len() {
-            let query = self.attention.q.row(self.rect.first_row + row);
-            let query = &query[self.rect.first_col..][..width];
-            scratch.q.extend(query.iter().map(|value| value * scale));
-        }
-        scratch.scores.resize(rows * TILE, 0.0);
         for (values, len, start) in [
-            (&mut scratch.sums, rows * padded, 0.0),
-            (&mut scratch.highest, rows, f32::NEG_INFINITY),
-            (&mut scratch.totals, rows, 0.0),
+            (&mut scratch.queries, lanes * d, 0.0),
+            (&mut scratch.sums, lanes * d, 0.0),
+            (&mut scratch.highest, lanes, f32::NEG_INFINITY),
+            (&mut scratch.totals, lanes, 0.0),
         ] {
             values.clear();
             values.resize(len, start);
         }
-    }
-
-    /// Turns scores into weights relative to the highest score so far, and brings what was summed
-    /// before to the same scale.
-    #[inline(always)]
-    fn softmax(&mut self, rows: std::ops::Range<usize>, start: usize, padded: usize) {
+        scratch.scores.resize(PANEL * S::LANES * TILE, 0.0);
         let group = self.attention.group();
-        let scratch = &mut *self.scratch;
-        for row in rows {
-            let visible = self.attention.visible(self.rect.first_row + row / group);
-            let scores = &mut scratch.scores[row * TILE..][..TILE];
-            let seen = (visible - start).min(TILE);
-            for score in &mut scores[seen..] {
-                *score = f32::NEG_INFINITY;
-            }
-            let before = scratch.highest[row];
-            let highest = highest(scores, before);
-            for score in scores.iter_mut() {
-                *score = math::exp(*score - highest);
-            }
-            let shrink = math::exp(before - highest);
-            scratch.highest[row] = highest;
-            scratch.totals[row] = scratch.totals[row] * shrink + math::sum(scores);
-            for sum in &mut scratch.sums[row * padded..][..padded] {
-                *sum *= shrink;
+        for lane in 0..self.rect.out.len() * group {
+            let query = self.attention.q.row(self.rect.first_row + lane / group);
+            let query = &query[self.rect.first_col + lane % group * d..][..d];
+            let (panel, width, lane) = place::<S>(lanes, lane);
+            let to = scratch.queries[panel * d..][lane..].iter_mut();
+            for (to, from) in to.step_by(width).zip(query) {
+                *to = from * scale;
             }
         }
     }
 
-    /// Divides by the sum of weights.
+    /// Takes one panel through one tile.
     #[inline(always)]
-    fn end(&mut self, d: usize, padded: usize) {
+    fn panel<S: Simd, const N: usize, const M: usize>(&mut self, simd: S, step: Step) {
+        let Step { index, keys, lane } = step;
+        let attention = self.attention;
+        let (d, group) = (attention.shape.head_dim, attention.group());
+        let start = index * TILE;
+        let visible = |lane: usize| {
+            let row = (lane / group).min(self.rect.out.len() - 1);
+            attention.visible(self.rect.first_row + row)
+        };
+        if visible(lane + N * S::LANES - 1) <= start {
+            return;
+        }
+        let (k, v) = attention
+            .kv
+            .rows(index, self.rect.first_col / (group * d) * d);
+        let scratch = &mut *self.scratch;
+        let queries = panel_of::<S, N>(&mut scratch.queries, lane, d);
+        let weights = &mut panel_of::<S, N>(&mut scratch.scores, 0, TILE)[..keys];
+        let sums = panel_of::<S, N>(&mut scratch.sums, lane, d);
+        let [highest] = panel_of::<S, N>(&mut scratch.highest, lane, 1) else {
+            return;
+        };
+        let [totals] = panel_of::<S, N>(&mut scratch.totals, lane, 1) else {
+            return;
+        };
+
+        let before = load(simd, highest);
+        let mut now = scores::<S, N, M>(simd, k, queries, weights, before);
+        let mut limits = [S::Block::default(); N];
+        let hidden = visible(lane) < start + keys;
+        if hidden {
+            for (j, block) in limits.iter_mut().enumerate() {
+                for (i, limit) in block.as_mut().iter_mut().enumerate() {
+                    let seen = visible(lane + j * S::LANES + i).saturating_sub(start);
+                    *limit = seen.min(TILE) as f32;
+                }
+            }
+            now = highest_seen(simd, weights, load(simd, &limits), before);
+        }
+        let mut shrink = [simd.splat(0.0); N];
+        let mut total = load(simd, totals);
+        for j in 0..N {
+            shrink[j] = math::exp2(simd, simd.sub(before[j], now[j]));
+            total[j] = simd.mul(total[j], shrink[j]);
+        }
+        total = if hidden {
+            weigh_seen(simd, weights, load(simd, &limits), now, total)
+        } else {
+            weigh(simd, weights, now, total)
+        };
+        for j in 0..N {
+            simd.store(now[j], &mut highest[j]);
+            simd.store(total[j], &mut totals[j]);
+        }
+        add_weighted::<S, N, M>(simd, v, weights, shrink, sums);
+    }
+
+    /// Divides by the sums of weights and writes the lanes to their rows.
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, simd: S, lanes: usize) {
+        let d = self.attention.shape.head_dim;
+        let scratch = &mut *self.scratch;
+        for lane in (0..lanes).step_by(PANEL * S::LANES) {
+            let width = (PANEL * S::LANES).min(lanes - lane);
+            let totals = S::blocks(&scratch.totals[lane..][..width]).0;
+            for sums in scratch.sums[lane * d..][..width * d].chunks_exact_mut(width) {
+                for (sum, total) in S::blocks_mut(sums).iter_mut().zip(totals) {
+                    let quotient = simd.div(simd.load(sum), simd.load(total));
+                    // Zero plus negative zero is zero.
+                    simd.store(simd.add(quotient, simd.splat(0.0)), sum);
+                }
+            }
+        }
         let heads = self.rect.out.iter_mut().flat_map(|row| row.chunks_mut(d));
-        for (row, out) in heads.enumerate() {
-            let total = self.scratch.totals[row];
-            for (out, sum) in out.iter_mut().zip(&self.scratch.sums[row * padded..]) {
-                *out = sum / total;
+        for (lane, out) in heads.enumerate() {
+            let (panel, width, lane) = place::<S>(lanes, lane);
+            let from = scratch.sums[panel * d..][lane..].iter();
+            for (to, from) in out.iter_mut().zip(from.step_by(width)) {
+                *to = *from;
             }
         }
     }
 }
 
-/// The largest of `values` and `start`.
+/// The first lane of a lane's panel, the panel's width, and the lane within it.
 #[inline(always)]
-fn highest(values: &[f32], start: f32) -> f32 {
-    const LANES: usize = 16;
-    let mut lanes = [start; LANES];
-    for block in values.as_chunks::<LANES>().0 {
-        for (lane, value) in lanes.iter_mut().zip(block) {
-            *lane = if *value > *lane { *value } else { *lane };
+fn place<S: Simd>(lanes: usize, lane: usize) -> (usize, usize, usize) {
+    let within = lane % (PANEL * S::LANES);
+    let panel = lane - within;
+    (panel, (PANEL * S::LANES).min(lanes - panel), within)
+}
+
+/// The numbers of the panel of `N` vectors that begins at `lane`, `count` a lane.
+#[inline(always)]
+fn panel_of<S: Simd, const N: usize>(
+    data: &mut [f32],
+    lane: usize,
+    count: usize,
+) -> &mut [[S::Block; N]] {
+    let data = &mut data[lane * count..][..N * S::LANES * count];
+    S::blocks_mut(data).as_chunks_mut::<N>().0
+}
+
+#[inline(always)]
+fn load<S: Simd, const N: usize>(simd: S, blocks: &[S::Block; N]) -> [S::Vector; N] {
+    let mut vectors = [simd.splat(0.0); N];
+    for j in 0..N {
+        vectors[j] = simd.load(&blocks[j]);
+    }
+    vectors
+}
+
+/// The highest of `highest` and of the scores each lane sees, which are as many as its limit.
+#[inline(always)]
+fn highest_seen<S: Simd, const N: usize>(
+    simd: S,
+    scores: &[[S::Block; N]],
+    limits: [S::Vector; N],
+    mut highest: [S::Vector; N],
+) -> [S::Vector; N] {
+    for (key, scores) in scores.iter().enumerate() {
+        let key = simd.splat(key as f32);
+        for j in 0..N {
+            let higher = simd.max(highest[j], simd.load(&scores[j]));
+            highest[j] = simd.select_less(key, limits[j], higher, highest[j]);
         }
     }
-    let mut highest = start;
-    for lane in lanes {
-        highest = if lane > highest { lane } else { highest };
-    }
     highest
+}
+
+/// Turns scores into weights relative to the highest; returns the totals with them added.
+#[inline(always)]
+fn weigh<S: Simd, const N: usize>(
+    simd: S,
+    scores: &mut [[S::Block; N]],
+    highest: [S::Vector; N],
+    mut totals: [S::Vector; N],
+) -> [S::Vector; N] {
+    for scores in scores {
+        for j in 0..N {
+            let weight = math::exp2(simd, simd.sub(simd.load(&scores[j]), highest[j]));
+            totals[j] = simd.add(totals[j], weight);
+            simd.store(weight, &mut scores[j]);
+        }
+    }
+    totals
+}
+
+/// As [`weigh`], and zero from each lane's limit on.
+#[inline(always)]
+fn weigh_seen<S: Simd, const N: usize>(
+    simd: S,
+    scores: &mut [[S::Block; N]],
+    limits: [S::Vector; N],
+    highest: [S::Vector; N],
+    mut totals: [S::Vector; N],
+) -> [S::Vector; N] {
+    for (key, scores) in scores.iter_mut().enumerate() {
+        let key = simd.splat(key as f32);
+        for j in 0..N {
+            let weight = math::exp2(simd, simd.sub(simd.load(&scores[j]), highest[j]));
+            let weight = simd.select_less(key, limits[j], weight, simd.splat(0.0));
+            totals[j] = simd.add(totals[j], weight);
+            simd.store(weight, &mut scores[j]);
+        }
+    }
+    totals
 }

@@ -280,7 +280,7 @@ impl Device for CpuDevice {
         shape: AttentionShape,
     ) -> Result<Matrix, DeviceError> {
         check::attention(q.size(), k.size(), v.size(), shape)?;
-        let mut kv = Tiles::new(k.cols);
+        let mut kv = Tiles::new(k.cols, shape.head_dim);
         kv.write(0, k, v)?;
         self.attend(Attention {
             q,
@@ -292,7 +292,9 @@ impl Device for CpuDevice {
 
     fn new_cache(&self, shape: CacheShape) -> Result<Cache, DeviceError> {
         check::new_cache(shape)?;
-        let layers = (0..shape.layers).map(|_| Tiles::new(shape.width)).collect();
+        let layers = (0..shape.layers)
+            .map(|_| Tiles::new(shape.width, shape.width))
+            .collect();
         Ok(Cache { shape, layers })
     }
 

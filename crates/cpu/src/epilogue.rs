@@ -1,6 +1,6 @@
 //! What happens to a finished rectangle of `linear`'s output while it is near the core.
 
-use crate::math;
+use crate::math::{self, GeluErf, GeluTanh};
 use crate::matrix::{Matrix, Rect};
 use crate::simd::{Dispatch, Kernel, Simd};
 
@@ -44,7 +44,7 @@ struct Apply<'a, 'b, 'c> {
 
 impl Kernel for Apply<'_, '_, '_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Rect {
             first_row,
             first_col,
@@ -59,14 +59,10 @@ impl Kernel for Apply<'_, '_, '_> {
             match self.finishing.finish {
                 Finish::Nothing => {}
                 Finish::GeluTanh => {
-                    for value in row.iter_mut() {
-                        *value = math::gelu_tanh(*value);
-                    }
+                    math::apply(simd, GeluTanh, row);
                 }
                 Finish::GeluErf => {
-                    for value in row.iter_mut() {
-                        *value = math::gelu_erf(*value);
-                    }
+                    math::apply(simd, GeluErf, row);
                 }
                 Finish::Add(added) => {
                     let added = &added.row(*first_row + i)[*first_col..];

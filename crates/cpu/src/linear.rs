@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::gemm::{NARROW_PANEL, PANEL, Plainly};
 use crate::integer::Integer;
-use crate::math;
+use crate::math::{self, Silu};
 use crate::matrix::Rect;
 use crate::rounded::PACK;
 use crate::simd::{Dispatch, Kernel, Simd};
@@ -106,11 +106,12 @@ struct SiluTimes<'a, 'b> {
 
 impl Kernel for SiluTimes<'_, '_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let mut up = self.up.iter();
         for row in self.gate.out.iter_mut() {
+            math::apply(simd, Silu, row);
             for (gate, up) in row.iter_mut().zip(&mut up) {
-                *gate = math::silu(*gate) * up;
+                *gate *= up;
             }
         }
     }

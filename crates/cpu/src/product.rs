@@ -1,136 +1,141 @@
-//! Products of attention: a few rows by a tile of keys or values.
+//! The two products of attention, a panel of queries by a tile of keys or values.
 //!
-//! `k` is short here (a head's width, or a tile's positions), so a tile is made of outer products: a
-//! number of the left row, broadcast, times vectors of the right row. No horizontal sums; an output
-//! is added up along `k` in one fixed order.
+//! Queries lie in the lanes: a panel is `N` vectors of them, one number of each query to a lane. Keys
+//! and values are the broadcast operand and are read as they were written, row by row: nothing is
+//! transposed or padded but the queries, once. Scores come out with a key to a row and a query to a
+//! lane, which is what the second product multiplies by, and the softmax between them works lane by
+//! lane, with no sum or maximum across lanes.
+//!
+//! An output is added up in the order of the head's width (scores) or of the keys (sums), by one
+//! multiply-add each, whatever the shape of the tile it is computed in.
 #![allow(
     clippy::needless_range_loop,
     reason = "several arrays share an index in registers"
 )]
 
-use std::ops::Range;
+use crate::simd::Simd;
 
-use crate::simd::{Registers, Simd};
-
-/// Rows to multiply: `len` numbers each, `stride` apart.
+/// Keys or values of a tile: row after row of `stride` numbers, of which those from `first` on belong
+/// to the head.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<'a> {
+pub(crate) struct Rows<'a> {
     pub data: &'a [f32],
     pub stride: usize,
-    pub len: usize,
+    pub first: usize,
 }
 
-/// What to multiply them by: as many rows as a left row is long, `stride` apart. Whole vectors are
-/// read, so there is something readable behind `cols`.
-#[derive(Clone, Copy)]
-pub(crate) struct Right<'a> {
-    pub data: &'a [f32],
-    pub stride: usize,
-    pub cols: usize,
-}
-
-/// Where the product goes, whole vectors of it; added to what is there or not.
-pub(crate) struct Product<'a> {
-    pub data: &'a mut [f32],
-    pub stride: usize,
-    pub add: bool,
-}
-
-/// Rows `rows` of the product of `left` and `right`, in tiles of outer products.
+/// Scores of a panel: `scores[key]` is its products with each query of the panel. Returns the highest
+/// of each query, beginning with `highest`.
 #[inline(always)]
-pub(crate) fn multiply<S: Simd>(
+pub(crate) fn scores<S: Simd, const N: usize, const M: usize>(
     simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    rows: Range<usize>,
-) {
-    // Sums, a vector row of `right` and a broadcast number: 24 + 4 + 1 registers, 12 + 2 + 1, 9 + 3 + 1.
-    // Measured in V8 with relaxed SIMD, 3 x 3 was 7% faster than 4 x 2 and 20% than 5 or 6 x 2.
-    match S::REGISTERS {
-        Registers::Many => bands::<S, 6, 4>(simd, left, right, product, rows),
-        Registers::Some => bands::<S, 6, 2>(simd, left, right, product, rows),
-        Registers::Few => bands::<S, 3, 3>(simd, left, right, product, rows),
+    keys: Rows<'_>,
+    queries: &[[S::Block; N]],
+    scores: &mut [[S::Block; N]],
+    mut highest: [S::Vector; N],
+) -> [S::Vector; N] {
+    let (groups, rest) = scores.as_chunks_mut::<M>();
+    let mut key = 0;
+    for group in groups {
+        highest = scores_of::<S, N, M>(simd, keys, key, queries, group, highest);
+        key += M;
     }
+    for group in rest.as_chunks_mut::<1>().0 {
+        highest = scores_of::<S, N, 1>(simd, keys, key, queries, group, highest);
+        key += 1;
+    }
+    highest
 }
 
 #[inline(always)]
-fn bands<S: Simd, const M: usize, const N: usize>(
+fn scores_of<S: Simd, const N: usize, const M: usize>(
     simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    rows: Range<usize>,
-) {
-    let mut row = rows.start;
-    while row + M <= rows.end {
-        band::<S, M, N>(simd, left, right, product, row);
-        row += M;
-    }
-    while row < rows.end {
-        band::<S, 1, N>(simd, left, right, product, row);
-        row += 1;
-    }
-}
-
-#[inline(always)]
-fn band<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    row: usize,
-) {
-    let mut col = 0;
-    while col + (N - 1) * S::LANES < right.cols {
-        tile::<S, M, N>(simd, left, right, product, row, col);
-        col += N * S::LANES;
-    }
-    while col < right.cols {
-        tile::<S, M, 1>(simd, left, right, product, row, col);
-        col += S::LANES;
-    }
-}
-
-/// `M` rows by `N` vectors of the product.
-#[inline(always)]
-fn tile<S: Simd, const M: usize, const N: usize>(
-    simd: S,
-    left: Left<'_>,
-    right: Right<'_>,
-    product: &mut Product<'_>,
-    row: usize,
-    col: usize,
-) {
-    let width = N * S::LANES;
-    let mut a: [&[f32]; M] = [&[]; M];
-    let mut sums = [[simd.splat(0.0); N]; M];
+    keys: Rows<'_>,
+    key: usize,
+    queries: &[[S::Block; N]],
+    scores: &mut [[S::Block; N]; M],
+    mut highest: [S::Vector; N],
+) -> [S::Vector; N] {
+    let mut rows: [&[f32]; M] = [&[]; M];
     for i in 0..M {
-        a[i] = &left.data[(row + i) * left.stride..][..left.len];
-        if product.add {
-            let c = &product.data[(row + i) * product.stride + col..][..width];
-            for (sum, block) in sums[i].iter_mut().zip(S::blocks(c).0) {
-                *sum = simd.load(block);
-            }
-        }
+        rows[i] = &keys.data[(key + i) * keys.stride + keys.first..][..queries.len()];
     }
-    for k in 0..left.len {
-        let mut b = [simd.splat(0.0); N];
-        let blocks = S::blocks(&right.data[k * right.stride + col..][..width]).0;
-        for (b, block) in b.iter_mut().zip(blocks) {
-            *b = simd.load(block);
+    let mut sums = [[simd.splat(0.0); N]; M];
+    for (c, query) in queries.iter().enumerate() {
+        let mut q = [simd.splat(0.0); N];
+        for j in 0..N {
+            q[j] = simd.load(&query[j]);
         }
         for i in 0..M {
-            let x = simd.splat(a[i][k]);
+            let k = simd.splat(rows[i][c]);
             for j in 0..N {
-                sums[i][j] = simd.mul_add(x, b[j], sums[i][j]);
+                sums[i][j] = simd.mul_add(k, q[j], sums[i][j]);
             }
         }
     }
-    for (i, sums) in sums.iter().enumerate() {
-        let c = &mut product.data[(row + i) * product.stride + col..][..width];
-        for (sum, block) in sums.iter().zip(S::blocks_mut(c)) {
-            simd.store(*sum, block);
+    for i in 0..M {
+        for j in 0..N {
+            simd.store(sums[i][j], &mut scores[i][j]);
+            highest[j] = simd.max(highest[j], sums[i][j]);
+        }
+    }
+    highest
+}
+
+/// Adds values times `weights` (a row for each key) to the panel's sums (a row for each number of the
+/// head), which are first multiplied by `shrink`.
+#[inline(always)]
+pub(crate) fn add_weighted<S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    values: Rows<'_>,
+    weights: &[[S::Block; N]],
+    shrink: [S::Vector; N],
+    sums: &mut [[S::Block; N]],
+) {
+    let (groups, rest) = sums.as_chunks_mut::<M>();
+    let mut first = values.first;
+    for group in groups {
+        let values = Rows { first, ..values };
+        add_weighted_of::<S, N, M>(simd, values, weights, shrink, group);
+        first += M;
+    }
+    for group in rest.as_chunks_mut::<1>().0 {
+        let values = Rows { first, ..values };
+        add_weighted_of::<S, N, 1>(simd, values, weights, shrink, group);
+        first += 1;
+    }
+}
+
+#[inline(always)]
+fn add_weighted_of<S: Simd, const N: usize, const M: usize>(
+    simd: S,
+    values: Rows<'_>,
+    weights: &[[S::Block; N]],
+    shrink: [S::Vector; N],
+    out: &mut [[S::Block; N]; M],
+) {
+    let mut sums = [[simd.splat(0.0); N]; M];
+    for i in 0..M {
+        for j in 0..N {
+            sums[i][j] = simd.mul(simd.load(&out[i][j]), shrink[j]);
+        }
+    }
+    for (weight, row) in weights.iter().zip(values.data.chunks_exact(values.stride)) {
+        let row = &row[values.first..][..M];
+        let mut w = [simd.splat(0.0); N];
+        for j in 0..N {
+            w[j] = simd.load(&weight[j]);
+        }
+        for i in 0..M {
+            let v = simd.splat(row[i]);
+            for j in 0..N {
+                sums[i][j] = simd.mul_add(v, w[j], sums[i][j]);
+            }
+        }
+    }
+    for i in 0..M {
+        for j in 0..N {
+            simd.store(sums[i][j], &mut out[i][j]);
         }
     }
 }

@@ -59,7 +59,7 @@ fn the_cache_grows_with_use() {
             |positions: usize| positions * shape.layers * shape.width * 2 * size_of::<f32>();
         let written = bytes(round * rows);
         // Whole tiles, and a little to keep them by.
-        let most = bytes((round * rows).next_multiple_of(128)) * 21 / 20;
+        let most = bytes((round * rows).next_multiple_of(144)) * 21 / 20;
         assert!(
             (written..most).contains(&used()),
             "{round}: {} bytes",

@@ -152,8 +152,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn negated(self, sums: Self::Sums, out: &mut [i32]);
     /// The sums as floats; exact, since no sum of a block reaches 2^24.
     fn widen(self, sums: Self::Sums) -> Self::Vector;
-    /// `a * b`.
-    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
     /// Each value times `inverse`, rounded to the nearest whole number (half to even), plus `offset`;
     /// the results fit a byte, of whichever sign.
@@ -176,6 +174,34 @@ pub(crate) trait Simd: Copy + Send + Sync {
             *to = *from;
         }
         self.load(&block)
+    }
+
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `b` where it is the larger, else `a`; not a number where `a` is not.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `b` where it is the smaller, else `a`; not a number where `a` is not.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `then` where `a < b`, else `otherwise`.
+    fn select_less(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        then: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector;
+    /// The bits of each number shifted to the left by 23: the low bits become the exponent.
+    fn low_bits_as_exponent(self, a: Self::Vector) -> Self::Vector;
+    /// Writes the first `data.len()` lanes, fewer than `LANES`.
+    #[inline(always)]
+    fn store_partial(self, vector: Self::Vector, data: &mut [f32]) {
+        let mut block = Self::Block::default();
+        self.store(vector, &mut block);
+        for (to, from) in data.iter_mut().zip(block.as_mut()) {
+            *to = *from;
+        }
     }
 }
 

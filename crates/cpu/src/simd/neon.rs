@@ -162,6 +162,54 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { vdivq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { select_less(a, b, b, a) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { select_less(b, a, b, a) }
+    }
+
+    #[inline(always)]
+    fn select_less(
+        self,
+        a: float32x4_t,
+        b: float32x4_t,
+        then: float32x4_t,
+        otherwise: float32x4_t,
+    ) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { select_less(a, b, then, otherwise) }
+    }
+
+    #[inline(always)]
+    fn low_bits_as_exponent(self, a: float32x4_t) -> float32x4_t {
+        // SAFETY: every aarch64 has NEON.
+        unsafe { low_bits_as_exponent(a) }
+    }
+
+    #[inline(always)]
     fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: every aarch64 has NEON.
         unsafe { vmulq_f32(a, b) }
@@ -185,4 +233,23 @@ fn dot_16(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
     let high = vmull_high_s8(a, b);
     vaddq_s32(sums, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))
+}
+
+/// `then` where `a < b`, else `otherwise`.
+#[inline]
+#[target_feature(enable = "neon")]
+fn select_less(
+    a: float32x4_t,
+    b: float32x4_t,
+    then: float32x4_t,
+    otherwise: float32x4_t,
+) -> float32x4_t {
+    vbslq_f32(vcltq_f32(a, b), then, otherwise)
+}
+
+/// The bits of each number shifted to the left by 23.
+#[inline]
+#[target_feature(enable = "neon")]
+fn low_bits_as_exponent(a: float32x4_t) -> float32x4_t {
+    vreinterpretq_f32_u32(vshlq_n_u32::<23>(vreinterpretq_u32_f32(a)))
 }

@@ -123,6 +123,47 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| if b[i] > a[i] { b[i] } else { a[i] })
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| if b[i] < a[i] { b[i] } else { a[i] })
+    }
+
+    #[inline(always)]
+    fn select_less(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        then: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector {
+        std::array::from_fn(|i| if a[i] < b[i] { then[i] } else { otherwise[i] })
+    }
+
+    #[inline(always)]
+    fn low_bits_as_exponent(self, a: Self::Vector) -> Self::Vector {
+        a.map(|a| f32::from_bits(a.to_bits() << 23))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         std::array::from_fn(|lane| a[lane] * b[lane])
     }

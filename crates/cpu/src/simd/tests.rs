@@ -38,6 +38,38 @@ impl Kernel for Edges<'_> {
             assert_eq!(simd.sum(partial), rest.iter().sum::<f32>());
             *self.count += 1;
         }
+        for (a, b) in [(3.0, -2.0), (-0.5, 4.0), (7.0, 7.0), (f32::NAN, 1.0)] {
+            let found = |vector: S::Vector| {
+                let mut block = S::Block::default();
+                simd.store(vector, &mut block);
+                let lanes = block.as_mut().to_vec();
+                assert!(lanes.iter().all(|x| x.to_bits() == lanes[0].to_bits()));
+                lanes[0]
+            };
+            let same = |x: f32, y: f32| assert!(x == y || (x.is_nan() && y.is_nan()), "{x} {y}");
+            let (x, y) = (simd.splat(a), simd.splat(b));
+            same(found(simd.add(x, y)), a + b);
+            same(found(simd.sub(x, y)), a - b);
+            same(found(simd.mul(x, y)), a * b);
+            same(found(simd.div(x, y)), a / b);
+            same(found(simd.max(x, y)), if b > a { b } else { a });
+            same(found(simd.min(x, y)), if b < a { b } else { a });
+            let less = simd.select_less(x, y, simd.splat(1.0), simd.splat(2.0));
+            same(found(less), if a < b { 1.0 } else { 2.0 });
+            *self.count += 1;
+        }
+        for exponent in [1, 126, 127, 254] {
+            let mut block = S::Block::default();
+            let low = simd.splat(12_582_912.0 + exponent as f32);
+            simd.store(simd.low_bits_as_exponent(low), &mut block);
+            let expected = 2.0f32.powi(exponent - 127);
+            assert!(block.as_mut().iter().all(|found| *found == expected));
+        }
+        for len in 0..S::LANES {
+            let mut out: Box<[f32]> = vec![f32::NAN; len].into();
+            simd.store_partial(simd.splat(2.0), &mut out);
+            assert!(out.iter().all(|value| *value == 2.0));
+        }
         // Every pair of a signed and an unsigned byte of one magnitude or another, the extremes among
         // them, in boxes of exactly the bytes read.
         for round in 0..64usize {
@@ -88,7 +120,7 @@ fn every_instruction_set_stays_within_its_operands() {
         Dispatch::detect(isa)
             .unwrap()
             .run(Edges { count: &mut count });
-        assert!(count >= 4 + 64, "{}", isa.name());
+        assert!(count >= 4 + 4 + 64, "{}", isa.name());
     }
 }
 

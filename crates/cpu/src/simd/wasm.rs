@@ -127,6 +127,41 @@ impl Simd for Wasm {
     }
 
     #[inline(always)]
+    fn add(self, a: v128, b: v128) -> v128 {
+        f32x4_add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: v128, b: v128) -> v128 {
+        f32x4_sub(a, b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: v128, b: v128) -> v128 {
+        f32x4_div(a, b)
+    }
+
+    #[inline(always)]
+    fn max(self, a: v128, b: v128) -> v128 {
+        f32x4_pmax(a, b)
+    }
+
+    #[inline(always)]
+    fn min(self, a: v128, b: v128) -> v128 {
+        f32x4_pmin(a, b)
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: v128, b: v128, then: v128, otherwise: v128) -> v128 {
+        v128_bitselect(then, otherwise, f32x4_lt(a, b))
+    }
+
+    #[inline(always)]
+    fn low_bits_as_exponent(self, a: v128) -> v128 {
+        i32x4_shl(a, 23)
+    }
+
+    #[inline(always)]
     fn mul(self, a: v128, b: v128) -> v128 {
         f32x4_mul(a, b)
     }

@@ -199,6 +199,50 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2. The instruction's second operand is
+        // its result where either is not a number.
+        unsafe { _mm256_max_ps(b, a) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2. The instruction's second operand is
+        // its result where either is not a number.
+        unsafe { _mm256_min_ps(b, a) }
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: __m256, b: __m256, then: __m256, otherwise: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { select_less_8(a, b, then, otherwise) }
+    }
+
+    #[inline(always)]
+    fn low_bits_as_exponent(self, a: __m256) -> __m256 {
+        // SAFETY: `self` exists, so the machine has AVX2.
+        unsafe { low_bits_as_exponent_8(a) }
+    }
+
+    #[inline(always)]
     fn mul(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: `self` exists, so the machine has AVX2.
         unsafe { _mm256_mul_ps(a, b) }
@@ -336,6 +380,50 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F. The instruction's second operand is
+        // its result where either is not a number.
+        unsafe { _mm512_max_ps(b, a) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F. The instruction's second operand is
+        // its result where either is not a number.
+        unsafe { _mm512_min_ps(b, a) }
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: __m512, b: __m512, then: __m512, otherwise: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { select_less_16(a, b, then, otherwise) }
+    }
+
+    #[inline(always)]
+    fn low_bits_as_exponent(self, a: __m512) -> __m512 {
+        // SAFETY: `self` exists, so the machine has AVX-512F.
+        unsafe { low_bits_as_exponent_16(a) }
+    }
+
+    #[inline(always)]
     fn mul(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: `self` exists, so the machine has AVX-512F.
         unsafe { _mm512_mul_ps(a, b) }
@@ -385,4 +473,32 @@ fn sum_of_8(lanes: [f32; 8]) -> f32 {
         four[lane] = lanes[lane] + lanes[lane + 4];
     }
     (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// `then` where `a < b`, else `otherwise`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn select_less_8(a: __m256, b: __m256, then: __m256, otherwise: __m256) -> __m256 {
+    _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
+}
+
+/// `then` where `a < b`, else `otherwise`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn select_less_16(a: __m512, b: __m512, then: __m512, otherwise: __m512) -> __m512 {
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), otherwise, then)
+}
+
+/// The bits of each number shifted to the left by 23.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn low_bits_as_exponent_8(a: __m256) -> __m256 {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a)))
+}
+
+/// The bits of each number shifted to the left by 23.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn low_bits_as_exponent_16(a: __m512) -> __m512 {
+    _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a)))
 }

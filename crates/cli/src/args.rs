@@ -84,6 +84,8 @@ pub enum Command {
     Synth(Synth),
     /// Write every stage of one image's way through the network to a safetensors file
     Trace(Trace),
+    /// Measure how fast a model runs on this machine
+    Bench(Bench),
     /// Check policy documents
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -266,6 +268,35 @@ pub struct Trace {
     /// File to write
     #[arg(long, value_name = "F.safetensors")]
     pub out: PathBuf,
+}
+
+/// Measure.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every round runs the stages one by one (one tile; the prompt of LlavaGuard's v1.2 policy at detail low; \
+--tokens tokens behind it) and then judges a picture as a whole. Let nothing else run meanwhile.
+
+A model of LlavaGuard's size to measure:
+  llavaguard synth random.gguf --config 0.5b --quant q4_0
+  llavaguard bench --model random.gguf")]
+pub struct Bench {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Times everything is measured
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: u16,
+    /// Tokens to write one by one, and the longest rationale
+    #[arg(long, value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u16).range(1..=MAX_RATIONALE_TOKENS as i64))]
+    pub tokens: u16,
+    /// Measure the matrix products at the model's shapes too, in f32, q8_0 and q4_0 whatever the
+    /// file holds
+    #[arg(long)]
+    pub products: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Policy documents.

@@ -41,6 +41,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Convert(args) => commands::convert::run(args),
         Command::Synth(args) => commands::synth::run(args),
         Command::Trace(args) => commands::trace::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Policy(command) => commands::policy::run(command),
     }
 }

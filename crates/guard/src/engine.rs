@@ -269,7 +269,8 @@ impl<D: Device> Engine<D> {
         })
     }
 
-    pub(crate) fn network(&self) -> &Network<D> {
+    /// The network below, for tools that run single stages.
+    pub fn network(&self) -> &Network<D> {
         &self.network
     }
 

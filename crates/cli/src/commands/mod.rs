@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub mod assess;
+pub mod bench;
 pub mod convert;
 pub mod inspect;
 pub mod policy;

@@ -1,0 +1,157 @@
+//! Rates of the matrix products at the model's shapes.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use llavaguard_backend::{DType, Device, DeviceError, Epilogue, quant};
+use llavaguard_cpu::CpuDevice;
+use llavaguard_model::{ModelConfig, ModelError};
+use serde::Serialize;
+
+use super::milliseconds;
+use super::statistics::Spread;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::progress::Progress;
+
+/// Formats that are measured whatever the model file holds.
+const FORMATS: [DType; 3] = [DType::F32, DType::Q8_0, DType::Q4_0];
+
+/// Rows of the prompt the decoder runs together at most.
+const PREFILL_ROWS: usize = 512;
+
+/// A measurement is repeated until it took so long, or the clock's grain would show.
+const LEAST_MS: f64 = 30.0;
+
+/// Values in a block: rows of quantised weights are whole blocks.
+const BLOCK: usize = 32;
+
+/// The rate of a product of `rows` by `inputs` activations with a weight of `outputs` by `inputs`.
+#[derive(Serialize)]
+pub struct Product {
+    part: &'static str,
+    format: &'static str,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    /// A multiplication and an addition are two operations.
+    giga_operations_per_second: Spread,
+}
+
+/// Measures every shape in every format, `rounds` times.
+pub fn measure(
+    device: &CpuDevice,
+    config: &ModelConfig,
+    rounds: usize,
+    progress: &Progress,
+) -> Result<Vec<Product>, Failure> {
+    let shapes = shapes(config);
+    let total = shapes.len() * FORMATS.len();
+    let mut products = Vec::new();
+    for (part, shape) in shapes {
+        for format in FORMATS {
+            if interrupt::requested() {
+                return Err(Failure::cancelled());
+            }
+            progress.steps("multiplying", products.len() as u64, total as u64);
+            let (rows, inputs, outputs) = shape;
+            let rates = rates(device, shape, format, rounds).map_err(ModelError::from)?;
+            products.push(Product {
+                part,
+                format: format.name(),
+                rows,
+                inputs,
+                outputs,
+                giga_operations_per_second: Spread::of(rates),
+            });
+        }
+    }
+    Ok(products)
+}
+
+/// Rows, inputs and outputs of the products that take most of the time.
+fn shapes(config: &ModelConfig) -> Vec<(&'static str, (usize, usize, usize))> {
+    let (vision, language) = (&config.vision, &config.language);
+    let whole = |width: usize| width.next_multiple_of(BLOCK);
+    let mut shapes = Vec::new();
+    for (part, rows, hidden, intermediate) in [
+        ("tile", vision.patches(), vision.hidden, vision.intermediate),
+        (
+            "reading",
+            PREFILL_ROWS,
+            language.hidden,
+            language.intermediate,
+        ),
+        ("writing", 1, language.hidden, language.intermediate),
+    ] {
+        let (hidden, intermediate) = (whole(hidden), whole(intermediate));
+        for (inputs, outputs) in [
+            (hidden, hidden),
+            (hidden, intermediate),
+            (intermediate, hidden),
+        ] {
+            shapes.push((part, (rows, inputs, outputs)));
+        }
+    }
+    shapes
+}
+
+fn rates(
+    device: &CpuDevice,
+    (rows, inputs, outputs): (usize, usize, usize),
+    format: DType,
+    rounds: usize,
+) -> Result<Vec<f64>, DeviceError> {
+    let mut noise = noise();
+    let x: Vec<f32> = (0..rows * inputs).map(|_| noise()).collect();
+    let x = device.upload(rows, inputs, &x)?;
+    let mut bytes = Vec::new();
+    for _ in 0..outputs {
+        let row: Vec<f32> = (0..inputs).map(|_| noise() / 32.0).collect();
+        quant::encode_row(format, &row, &mut bytes)
+            .map_err(|error| DeviceError::Lost(error.to_string()))?;
+    }
+    let w = device.load_weight(outputs, inputs, format, bytes)?;
+    let product = || device.linear(&x, &w, None, Epilogue::None).map(black_box);
+    product()?;
+    let operations = 2.0 * (rows * inputs * outputs) as f64;
+    let mut rates = Vec::new();
+    for _ in 0..rounds {
+        let (start, mut count) = (Instant::now(), 0.0);
+        while count == 0.0 || milliseconds(start) < LEAST_MS {
+            product()?;
+            count += 1.0;
+        }
+        rates.push(count * operations / milliseconds(start) / 1e6);
+    }
+    Ok(rates)
+}
+
+/// Uniform noise in -1..1 (a linear congruential generator is random enough to time with).
+fn noise() -> impl FnMut() -> f32 {
+    let mut state = 1u64;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+impl Product {
+    /// A line of the table.
+    pub fn human(&self) -> String {
+        let Product {
+            part,
+            format,
+            rows,
+            inputs,
+            outputs,
+            giga_operations_per_second: Spread {
+                median, min, max, ..
+            },
+        } = self;
+        let shape = format!("{rows}x{inputs}x{outputs}");
+        format!("{part:<8}{shape:<14} {format:>6} {median:>10.1} {min:>10.1} {max:>10.1}\n")
+    }
+}

@@ -70,6 +70,21 @@ def add_image_tokens(tokenizer):
     return tokenizer
 
 
+def write_preprocessor(folder, config):
+    """The image processor's settings, as LLaVA-OneVision's checkpoints have them."""
+    side = config.vision_config.image_size
+    preprocessor = {
+        "image_processor_type": "LlavaOnevisionImageProcessor",
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+        "rescale_factor": 1 / 255,
+        "resample": 3,
+        "size": {"height": side, "width": side},
+        "image_grid_pinpoints": config.image_grid_pinpoints,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -86,17 +101,7 @@ def main():
     (arguments.folder / "tokenizer.json").write_text(
         json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8"
     )
-    side = config.vision_config.image_size
-    preprocessor = {
-        "image_processor_type": "LlavaOnevisionImageProcessor",
-        "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3,
-        "rescale_factor": 1 / 255,
-        "resample": 3,
-        "size": {"height": side, "width": side},
-        "image_grid_pinpoints": config.image_grid_pinpoints,
-    }
-    (arguments.folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    write_preprocessor(arguments.folder, config)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}M parameters in {arguments.folder}")
 
 

@@ -172,7 +172,8 @@ fn encode_blocks(
                 largest = index;
             }
         }
-        if !encode(values, values[largest], out) {
+        // Negative zero becomes positive, as in ggml, where zero is what the search begins with.
+        if !encode(values, values[largest] + 0.0, out) {
             return Err(QuantError::Overflow {
                 dtype,
                 index: block * 32 + largest,

@@ -32,7 +32,8 @@ Examples:
   llavaguard assess --policy museum.json --json *.jpg > results.jsonl
   llavaguard assess --model llavaguard-0.5b-q4_0.gguf --detail low --no-rationale photo.jpg
   curl -s https://example.org/photo.png | llavaguard assess -
-  llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf llavaguard-0.5b-q4_0.gguf --quant q4_0";
+  llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf llavaguard-0.5b-f16.gguf --quant f16
+  llavaguard convert llavaguard-0.5b-f16.gguf small.gguf --quant q4_0 --vision-quant q8_0";
 
 /// Judges images against a written safety policy, on this machine.
 ///
@@ -78,7 +79,7 @@ pub enum Command {
     Prompt(Prompt),
     /// Show what a model file holds
     Inspect(Inspect),
-    /// Make a model file from a Hugging Face checkpoint folder
+    /// Make a model file from a Hugging Face checkpoint folder, or from another model file
     Convert(Convert),
     /// Make a model file with random weights, for benchmarks
     Synth(Synth),
@@ -175,25 +176,27 @@ pub struct Inspect {
 /// Make a model file.
 #[derive(Debug, Args)]
 pub struct Convert {
-    /// Folder with config.json, tokenizer.json and safetensors
-    #[arg(value_name = "HF_DIR")]
-    pub checkpoint: PathBuf,
+    /// Folder with config.json, tokenizer.json and safetensors; or a model file made by this program,
+    /// to store it in other formats
+    #[arg(value_name = "HF_DIR|MODEL.gguf")]
+    pub source: PathBuf,
     /// Model file to write
     #[arg(value_name = "OUT.gguf")]
     pub out: PathBuf,
     #[command(flatten)]
     pub quant: QuantArgs,
-    /// Turns around image and policy the model is to be asked with
-    #[arg(long, value_enum, default_value_t = Chat::Training)]
-    pub chat: Chat,
+    /// Turns around image and policy the model is to be asked with; for a folder "training" otherwise,
+    /// for a model file what it says
+    #[arg(long, value_enum)]
+    pub chat: Option<Chat>,
     /// Arithmetic of un-padding; that of the code which wrote the checkpoint otherwise
     #[arg(long, value_enum)]
     pub rounding: Option<Rounding>,
-    /// Version of the prompt the model was trained on
-    #[arg(long, value_name = "VERSION", default_value = "v1.2",
-          value_parser = ["v1.0", "v1.1", "v1.2"])]
-    pub prompt_template: String,
-    /// Name written into the file; the folder's otherwise
+    /// Version of the prompt the model was trained on; for a folder v1.2 otherwise, for a model file
+    /// what it says
+    #[arg(long, value_name = "VERSION", value_parser = ["v1.0", "v1.1", "v1.2"])]
+    pub prompt_template: Option<String>,
+    /// Name written into the file; the folder's or the model file's otherwise
     #[arg(long)]
     pub name: Option<String>,
     /// Licence written into the file
@@ -343,8 +346,8 @@ pub struct DetailArgs {
 /// Formats of the weights.
 #[derive(Debug, Args)]
 pub struct QuantArgs {
-    /// Format of the weights
-    #[arg(long, value_name = "FORMAT", value_parser = dtype())]
+    /// Format of the language model's weights, and of all others unless told otherwise
+    #[arg(long, value_name = "FORMAT", value_parser = dtype(), visible_alias = "language-quant")]
     pub quant: DType,
     /// Format of the vision tower's and the projector's weights; --quant's otherwise
     #[arg(long, value_name = "FORMAT", value_parser = dtype())]

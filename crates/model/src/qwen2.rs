@@ -48,6 +48,8 @@ pub enum Wanted {
     Cache,
     /// The state behind the last position, from which logits are computed.
     LastState,
+    /// The states behind all positions, for measuring how well every next token is foreseen.
+    AllStates,
 }
 
 /// One decoder layer.
@@ -199,7 +201,8 @@ impl<D: Device> Decoder<D> {
     }
 
     /// Runs the decoder over `x` `[rows, hidden]`, which follows what the cache holds, and adds its
-    /// positions to the cache. Where the state is wanted, gives the last row's, normalised: `[1, hidden]`.
+    /// positions to the cache. Where states are wanted, gives the last row's, `[1, hidden]`, or all rows',
+    /// `[rows, hidden]`, normalised.
     ///
     /// Long inputs are run piece by piece; by the device's contract that changes no bit. When it is
     /// cancelled or fails the cache holds what it held before.
@@ -240,13 +243,16 @@ impl<D: Device> Decoder<D> {
         } else {
             Some(rows.div_ceil(PREFILL_ROWS))
         };
-        let mut state = None;
+        let mut states = Vec::new();
         for (piece, first) in (0..rows).step_by(PREFILL_ROWS).enumerate() {
             let count = PREFILL_ROWS.min(rows - first);
             let last = first + count == rows;
-            let wanted = if last { wanted } else { Wanted::Cache };
+            let wanted = match wanted {
+                Wanted::LastState if !last => Wanted::Cache,
+                wanted => wanted,
+            };
             let part = rows_of(device, x, first, count)?;
-            state = self
+            let state = self
                 .forward_piece(device, part, cache, wanted, control, |layer| {
                     if let Some(pieces) = stage {
                         let total = pieces * self.layers.len();
@@ -258,8 +264,12 @@ impl<D: Device> Decoder<D> {
                     }
                 })
                 .await?;
+            states.extend(state);
         }
-        Ok(state)
+        if states.len() > 1 {
+            return Ok(Some(all_rows_of(device, &states)?));
+        }
+        Ok(states.pop())
     }
 
     async fn forward_piece(
@@ -278,19 +288,19 @@ impl<D: Device> Decoder<D> {
             let h = layer.fill_cache(device, &x, cache, index, &self.config)?;
             if index + 1 < self.layers.len() {
                 x = layer.attend(device, (&x, &h), cache, (index, first), &self.config)?;
-            } else if wanted == Wanted::LastState {
-                // Behind the last layer only the last position is read, so only it is computed.
-                let x_last = rows_of(device, &x, rows - 1, 1)?;
-                let h_last = rows_of(device, &h, rows - 1, 1)?;
-                let at = (index, first + rows - 1);
-                x = layer.attend(device, (&x_last, &h_last), cache, at, &self.config)?;
+            } else if let Some(from) = read_from(wanted, rows) {
+                // Behind the last layer only the positions that are read are computed.
+                let x_read = rows_of(device, &x, from, rows - from)?;
+                let h_read = rows_of(device, &h, from, rows - from)?;
+                let at = (index, first + from);
+                x = layer.attend(device, (&x_read, &h_read), cache, at, &self.config)?;
             }
             told(index);
         }
         cache.len += rows;
         match wanted {
             Wanted::Cache => Ok(None),
-            Wanted::LastState => Ok(Some(device.rms_norm(
+            Wanted::LastState | Wanted::AllStates => Ok(Some(device.rms_norm(
                 &x,
                 &self.norm,
                 self.config.rms_norm_eps,
@@ -298,7 +308,7 @@ impl<D: Device> Decoder<D> {
         }
     }
 
-    /// Logits of the whole vocabulary for a state `[1, hidden]`: `[1, vocab]`.
+    /// Logits of the whole vocabulary for states `[rows, hidden]`: `[rows, vocab]`.
     pub fn logits(&self, device: &D, state: &D::Matrix) -> Result<D::Matrix, ModelError> {
         Ok(device.linear(state, self.head(), None, Epilogue::None)?)
     }
@@ -316,6 +326,27 @@ impl<D: Device> Decoder<D> {
     fn head(&self) -> &D::Weight {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
+}
+
+/// The first of `rows` positions whose state is read, where any is.
+fn read_from(wanted: Wanted, rows: usize) -> Option<usize> {
+    match wanted {
+        Wanted::Cache => None,
+        Wanted::LastState => rows.checked_sub(1),
+        Wanted::AllStates => Some(0),
+    }
+}
+
+/// The rows of several matrices, one after the other.
+fn all_rows_of<D: Device>(device: &D, parts: &[D::Matrix]) -> Result<D::Matrix, ModelError> {
+    let sources: Vec<&D::Matrix> = parts.iter().collect();
+    let rows: Vec<RowRef> = (0..)
+        .zip(&sources)
+        .flat_map(|(source, part)| {
+            (0..device.shape(part).0 as u32).map(move |row| RowRef { source, row })
+        })
+        .collect();
+    Ok(device.gather(&sources, &rows)?)
 }
 
 /// Rows `first..first + count` of a matrix, copied.

@@ -7,6 +7,8 @@
 
 mod common;
 
+use std::ops::ControlFlow;
+
 use common::{Converted, Folder, model_folder, run};
 use llavaguard_backend::DType;
 use llavaguard_model::ModelConfig;
@@ -111,7 +113,9 @@ fn every_checkpoint_converts_in_every_format() {
                 converted.report.config
             );
             assert_eq!(converted.report.config.name, name);
-            gguf.verify(&mut converted.source, &mut |_, _| {}).unwrap();
+            let verified =
+                gguf.verify(&mut converted.source, &mut |_, _| ControlFlow::Continue(()));
+            assert!(verified.unwrap().is_continue());
             let tokenizer = gguf
                 .string("tokenizer.huggingface.json")
                 .unwrap()
@@ -248,7 +252,7 @@ fn settings_arrive() {
     let options = ConvertOptions {
         wrapping: Some(Wrapping::HuggingFace),
         rounding: Some(Rounding::Original),
-        prompt_template: "v1.1".into(),
+        prompt_template: Some("v1.1".into()),
         name: Some("another".into()),
         license: Some("apache-2.0".into()),
         ..ConvertOptions::new(DType::F32)
@@ -333,7 +337,7 @@ fn every_naming_gives_the_same_bytes() {
             ..ConvertOptions::new(DType::Q8_0)
         };
         let reference = Converted::from(saved.write().path(), &options);
-        assert_eq!(reference.report.dialect, Dialect::Transformers5Saved);
+        assert_eq!(reference.report.dialect, Some(Dialect::Transformers5Saved));
         for dialect in [
             Dialect::Original,
             Dialect::HuggingFaceBefore452,
@@ -359,7 +363,7 @@ fn every_naming_gives_the_same_bytes() {
                 options.vision_config = Some(written.path().join("tower.json"));
             }
             let other = Converted::from(written.path(), &options);
-            assert_eq!(other.report.dialect, dialect);
+            assert_eq!(other.report.dialect, Some(dialect));
             assert_eq!(other.content(), reference.content(), "{name} {dialect:?}");
             assert_eq!(
                 other.gguf.tensors(),

@@ -451,7 +451,10 @@ fn half_a_model_file_is_truncated() {
     *spoilt.last_mut().unwrap() ^= 1;
     let gguf = Gguf::open(&mut spoilt.as_slice()).unwrap();
     let error = gguf
-        .verify(&mut spoilt.as_slice(), &mut |_, _| {})
+        .verify(
+            &mut spoilt.as_slice(),
+            &mut |_, _| ControlFlow::Continue(()),
+        )
         .unwrap_err();
     assert_eq!(error.code(), "model.checksum");
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::ops::ControlFlow;
+
 use llavaguard_backend::DType;
 use llavaguard_model::ModelConfig;
 use llavaguard_model::gguf::{
@@ -121,7 +123,8 @@ fn what_is_written_is_read() {
         assert_eq!(gguf.metadata().value(key), Some(value), "{key}");
     }
     assert_eq!((gguf.version(), gguf.alignment()), (3, 32));
-    gguf.verify(&mut bytes.as_slice(), &mut |_, _| {}).unwrap();
+    let verified = gguf.verify(&mut bytes.as_slice(), &mut |_, _| ControlFlow::Continue(()));
+    assert!(verified.unwrap().is_continue());
     for (name, shape, dtype, len, fill) in [
         ("a", vec![3, 5], DType::F32, 60, 1),
         ("b", vec![2, 64], DType::Q8_0, 136, 2),
@@ -473,4 +476,20 @@ fn the_writer_keeps_to_its_plan() {
         0,
         "nothing is left behind"
     );
+}
+
+#[test]
+fn verifying_can_be_stopped() {
+    let (_, bytes) = sample();
+    let gguf = open(&bytes).unwrap();
+    let mut told = Vec::new();
+    let stopped = gguf.verify(&mut bytes.as_slice(), &mut |done, total| {
+        told.push((done, total));
+        ControlFlow::Break(())
+    });
+    assert!(stopped.unwrap().is_break());
+    let [(done, total)] = told.as_slice() else {
+        panic!("told {told:?}");
+    };
+    assert!(*done > 0 && done <= total);
 }

@@ -49,7 +49,8 @@ fn the_demo_size_is_complete_and_sane() {
     make(&out, &options);
     let mut source = FileSource::open(&out).unwrap();
     let gguf = Gguf::open(&mut source).unwrap();
-    gguf.verify(&mut source, &mut |_, _| {}).unwrap();
+    let verified = gguf.verify(&mut source, &mut |_, _| ControlFlow::Continue(()));
+    assert!(verified.unwrap().is_continue());
     let config = ModelConfig::from_gguf(&gguf).unwrap();
     assert_eq!(
         (

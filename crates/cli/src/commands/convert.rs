@@ -1,4 +1,4 @@
-//! `llavaguard convert`: a Hugging Face checkpoint folder becomes one model file.
+//! `llavaguard convert`: a Hugging Face checkpoint folder, or another model file, becomes a model file.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::{interrupt, output};
 pub fn run(args: &Convert) -> Result<ExitCode, Failure> {
     refuse_to_replace(&args.out, args.force)?;
     let progress = Progress::new();
-    let report = convert(&args.checkpoint, &args.out, &options(args), &mut |step| {
+    let report = convert(&args.source, &args.out, &options(args), &mut |step| {
         progress.about(step.tensor);
         written(&progress, step.done_bytes, step.total_bytes)
     });
@@ -37,12 +37,15 @@ pub fn run(args: &Convert) -> Result<ExitCode, Failure> {
     for (reason, count) in reasons {
         output::note(&format!("note: {count} tensors were left out: {reason}"));
     }
+    let origin = match report.dialect {
+        Some(dialect) => format!("a checkpoint named as by {}", dialect.describe()),
+        None => "a model file".to_owned(),
+    };
     output::print(&format!(
-        "{}: {} tensors, {}, from a checkpoint named as by {}\n",
+        "{}: {} tensors, {}, from {origin}\n",
         output::printable(&args.out.to_string_lossy()),
         report.tensors,
         output::bytes(report.bytes),
-        report.dialect.describe(),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -51,7 +54,7 @@ fn options(args: &Convert) -> ConvertOptions {
     ConvertOptions {
         vision_quant: args.quant.vision_quant,
         embedding_quant: args.quant.embedding_quant,
-        wrapping: Some(match args.chat {
+        wrapping: args.chat.map(|chat| match chat {
             Chat::Training => config::Wrapping::Training,
             Chat::Huggingface => config::Wrapping::HuggingFace,
         }),

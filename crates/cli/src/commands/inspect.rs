@@ -1,12 +1,15 @@
 //! `llavaguard inspect`: what a model file holds.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use llavaguard_backend::DType;
 use llavaguard_model::config::{Rounding, Wrapping};
 use llavaguard_model::config_gguf::{KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
 use llavaguard_model::gguf::{Gguf, KEY_CONTENT_SHA256};
+use llavaguard_model::layout::{Kind, slots};
 use llavaguard_model::{ModelConfig, Tokenizer};
 use serde::Serialize;
 
@@ -41,6 +44,7 @@ struct Report {
     config: ModelConfig,
     parameters: u64,
     formats: Vec<FormatShare>,
+    parts: PartFormats,
     tokenizer: TokenizerSize,
     content_sha256: String,
     /// Whether the weights were compared with the digest.
@@ -56,6 +60,17 @@ struct FormatShare {
     tensors: usize,
     parameters: u64,
     bytes: u64,
+}
+
+/// The format each part's matrices are stored in; several joined by `+`, most values first.
+#[derive(Serialize)]
+struct PartFormats {
+    /// Matrices of the tower and the projector, the patch embedding left out.
+    vision: String,
+    /// Matrices of the language model's layers.
+    language: String,
+    /// Token embedding and output head.
+    embedding: String,
 }
 
 #[derive(Serialize)]
@@ -109,6 +124,7 @@ impl Report {
             content_sha256: gguf.string(KEY_CONTENT_SHA256)?.to_owned(),
             verified: args.verify,
             tensors: args.tensors.then(|| tensors.collect()),
+            parts: PartFormats::read(&gguf, &config),
             formats,
             config,
         })
@@ -143,6 +159,15 @@ impl Report {
                 format!("{tensors} tensors, {parameters} values, {}", bytes(*size)),
             );
         }
+        let PartFormats {
+            vision,
+            language,
+            embedding,
+        } = &self.parts;
+        lines.add(
+            "formats",
+            format!("vision {vision}, language {language}, embedding {embedding}"),
+        );
         let vision = &config.vision;
         lines.add(
             "vision",
@@ -232,6 +257,36 @@ impl Report {
     }
 }
 
+impl PartFormats {
+    fn read(gguf: &Gguf, config: &ModelConfig) -> PartFormats {
+        let slots = slots(config, config.vision.intermediate);
+        let stored = |kind: Kind| {
+            let mut values = DType::ALL.map(|dtype| (0, dtype));
+            for slot in slots.iter().filter(|slot| slot.kind == kind) {
+                let Some(tensor) = gguf.tensor(&slot.name) else {
+                    continue;
+                };
+                for (sum, dtype) in &mut values {
+                    if *dtype == tensor.dtype {
+                        *sum += tensor.shape.iter().product::<usize>();
+                    }
+                }
+            }
+            values.sort_by_key(|(sum, _)| Reverse(*sum));
+            let names = values
+                .iter()
+                .filter(|(sum, _)| *sum > 0)
+                .map(|(_, d)| d.name());
+            names.collect::<Vec<_>>().join("+")
+        };
+        PartFormats {
+            vision: stored(Kind::Vision),
+            language: stored(Kind::Language),
+            embedding: stored(Kind::Embedding),
+        }
+    }
+}
+
 /// Lines of a label and what it stands for.
 #[derive(Default)]
 struct Lines {
@@ -248,10 +303,15 @@ impl Lines {
 fn verify(gguf: &Gguf, file: &mut ModelFile) -> Result<(), Failure> {
     let progress = Progress::new();
     progress.about(file.name());
-    let mut told = |done, total| progress.steps("verifying", done, total);
+    let mut told = |done, total| {
+        progress.steps("verifying", done, total);
+        ControlFlow::Continue(())
+    };
     let result = interrupt::while_blocked(|| gguf.verify(file.source(), &mut told));
     progress.clear();
-    Ok(result?)
+    // It was never told to stop, so it came to its end.
+    let _: ControlFlow<()> = result?;
+    Ok(())
 }
 
 fn share(gguf: &Gguf, dtype: DType) -> Option<FormatShare> {

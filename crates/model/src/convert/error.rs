@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use llavaguard_backend::quant::QuantError;
 
-use crate::gguf::WriteError;
+use crate::gguf::{GgufError, WriteError};
 
 /// Why a checkpoint could not be converted.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +121,24 @@ pub enum ConvertError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A GGUF file that is not one of ours.
+    #[error(
+        "{} is a GGUF model file of another kind ({found}); a file made by `llavaguard convert` or a checkpoint folder is needed", path.display()
+    )]
+    ForeignModel {
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: String,
+    },
+    /// A model file that cannot be read, or is damaged.
+    #[error("{}: {error}", path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: GgufError,
+    },
     /// The output could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -145,6 +163,8 @@ impl ConvertError {
             ConvertError::SourceFormat { .. } => "checkpoint.unsupported_format",
             ConvertError::Value { .. } => "checkpoint.bad_value",
             ConvertError::Tokenizer { .. } => "checkpoint.bad_tokenizer",
+            ConvertError::ForeignModel { .. } => "checkpoint.foreign_model",
+            ConvertError::ModelFile { error, .. } => error.code(),
             ConvertError::Write(error) => error.code(),
             ConvertError::Cancelled => "engine.cancelled",
         }

@@ -1,4 +1,5 @@
-//! From a checkpoint folder as Hugging Face's or LLaVA-NeXT's code writes it to one GGUF file.
+//! From a checkpoint folder as Hugging Face's or LLaVA-NeXT's code writes it to one GGUF file, or from
+//! such a file to another with other number formats ([`model_file`]).
 //!
 //! The folder is read in three steps. [`checkpoint`] finds every tensor in the safetensors files
 //! without reading any; [`dialect`] recognises whose naming it is; [`hf_config`] reads the sizes.
@@ -11,6 +12,7 @@ mod dialect;
 mod error;
 mod hf_config;
 mod json;
+mod model_file;
 mod options;
 mod preprocessor;
 mod text;
@@ -38,14 +40,32 @@ pub(crate) use text::TokenizerFile;
 /// Longest configuration file taken, in bytes.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
+/// Version of the prompt of the newest released models.
+const DEFAULT_PROMPT_TEMPLATE: &str = "v1.2";
+
 /// The image token of every released model, where neither configuration nor tokeniser names one.
 const DEFAULT_IMAGE_TOKEN: u32 = 151_646;
 
-/// Converts the checkpoint in `folder` to the file `out`.
+/// Converts `source`, a checkpoint folder or a model file an earlier conversion wrote, to the file
+/// `out`.
 ///
-/// `progress` is called after every tensor and may stop the conversion. Nothing is left at `out`
-/// unless the file is complete; an earlier file there is replaced only then.
+/// `progress` is called after every tensor, and with nothing done while a model file's digest is
+/// checked; it may stop the conversion. Nothing is left at `out` unless the file is complete; an
+/// earlier file there is replaced only then.
 pub fn convert(
+    source: &Path,
+    out: &Path,
+    options: &ConvertOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<Report, ConvertError> {
+    if source.is_file() {
+        model_file::convert(source, out, options, progress)
+    } else {
+        convert_folder(source, out, options, progress)
+    }
+}
+
+fn convert_folder(
     folder: &Path,
     out: &Path,
     options: &ConvertOptions,
@@ -76,7 +96,11 @@ pub fn convert(
     if let Some(license) = &options.license {
         metadata.set("general.license", license.as_str());
     }
-    metadata.set(KEY_PROMPT_TEMPLATE, options.prompt_template.as_str());
+    let version = options.prompt_template.as_deref();
+    metadata.set(
+        KEY_PROMPT_TEMPLATE,
+        version.unwrap_or(DEFAULT_PROMPT_TEMPLATE),
+    );
     metadata.set(KEY_TOKENIZER, tokenizer.json);
 
     note_formats(&work.slots, &quants, &config, mlp_width, &mut notes);
@@ -86,7 +110,7 @@ pub fn convert(
     .map_err(|error| in_checkpoints_words(error, dialect, &work.slots))?;
     let (tensors, skipped) = (work.slots.len(), work.skipped);
     Ok(Report {
-        dialect,
+        dialect: Some(dialect),
         config,
         tensors,
         bytes,

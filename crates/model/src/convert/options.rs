@@ -7,7 +7,7 @@ use llavaguard_backend::DType;
 use super::dialect::Dialect;
 use crate::config::{ModelConfig, Rounding, Wrapping};
 
-/// How to convert.
+/// How to convert. What is `None` and is said by a model file that is converted stays as it is there.
 #[derive(Debug, Clone)]
 pub struct ConvertOptions {
     /// Format of the language model's matrices, and of all others unless told otherwise.
@@ -20,8 +20,8 @@ pub struct ConvertOptions {
     pub wrapping: Option<Wrapping>,
     /// Arithmetic of un-padding; that of the code the checkpoint was written by where `None`.
     pub rounding: Option<Rounding>,
-    /// Version of the prompt the model was trained on: `v1.2`, `v1.1` or `v1.0`.
-    pub prompt_template: String,
+    /// Version of the prompt the model was trained on: `v1.2` (where `None`), `v1.1` or `v1.0`.
+    pub prompt_template: Option<String>,
     /// Name of the model; that of the folder where `None`.
     pub name: Option<String>,
     /// Licence of the weights (an SPDX expression or a plain word), where known.
@@ -40,7 +40,7 @@ impl ConvertOptions {
             embedding_quant: None,
             wrapping: None,
             rounding: None,
-            prompt_template: "v1.2".to_owned(),
+            prompt_template: None,
             name: None,
             license: None,
             vision_config: None,
@@ -51,8 +51,8 @@ impl ConvertOptions {
 /// What a conversion did.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Whose naming the checkpoint follows.
-    pub dialect: Dialect,
+    /// Whose naming the checkpoint follows; `None` where it was a model file.
+    pub dialect: Option<Dialect>,
     /// Sizes and settings as written.
     pub config: ModelConfig,
     /// Tensors written.

@@ -5,6 +5,7 @@
 //! never a panic or an exhausted memory.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 
 use llavaguard_backend::DType;
 use sha2::{Digest, Sha256};
@@ -154,12 +155,12 @@ impl Gguf {
     }
 
     /// Compares the SHA-256 of the tensor data with the one the file states. `progress` is told the
-    /// bytes behind and in all.
+    /// bytes behind and in all, and may stop it: then nothing was found out, and that is a `Break`.
     pub fn verify(
         &self,
         source: &mut dyn ByteSource,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), GgufError> {
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, GgufError> {
         let expected: &str = self.metadata.get(KEY_CONTENT_SHA256)?;
         let total = self.file_len.saturating_sub(self.data_start);
         let mut hasher = Sha256::new();
@@ -173,11 +174,13 @@ impl Gguf {
             source.read_at(self.data_start + done, chunk)?;
             hasher.update(&*chunk);
             done += take;
-            progress(done, total);
+            if progress(done, total).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         let found = hex(&hasher.finalize());
         if found.eq_ignore_ascii_case(expected) {
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         } else {
             Err(GgufError::Checksum {
                 expected: expected.to_owned(),

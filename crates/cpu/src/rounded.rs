@@ -38,8 +38,8 @@ pub(crate) struct Rounded {
     quants: Lines<Buffer<Line>>,
     /// By pack, block and row.
     scales: Buffer<f32>,
-    /// Beside nibbles: minus eight times the sum of the quants, by pack, block and row. Beside bytes
-    /// it is not set.
+    /// Beside nibbles: minus eight times the sum of the quants, as the instruction set's sums start
+    /// from it, by pack, block and row. Beside bytes it is not set.
     starts: Buffer<i32>,
 }
 
@@ -139,10 +139,12 @@ impl Kernel for Task<'_> {
             let first = row / PACK * blocks;
             for (block, values) in data.as_chunks::<BLOCK>().0.iter().enumerate() {
                 let at = (first + block) * PACK + row % PACK;
-                let (bytes, scale, sum) = round(simd, values, self.rounding, self.partner);
+                let (bytes, scale) = round(simd, values, self.rounding, self.partner);
                 self.scales[at] = scale;
                 if self.partner == Partner::Nibbles {
-                    self.starts[at] = -NIBBLE_OFFSET * sum;
+                    let [first, last] = sums(&bytes);
+                    self.starts[at] =
+                        S::pack_nibble_start(-NIBBLE_OFFSET * first, -NIBBLE_OFFSET * last);
                 }
                 let quants = &mut self.quants[(first + block) * PACK_BLOCK..][..PACK_BLOCK];
                 for (quad, four) in bytes.as_chunks::<QUAD>().0.iter().enumerate() {
@@ -153,33 +155,40 @@ impl Kernel for Task<'_> {
     }
 }
 
-/// The quants of a block, their scale, and their sum (beside nibbles).
+/// The sum of the first two of every four quants, and of the last two.
+#[inline(always)]
+fn sums(bytes: &[u8; BLOCK]) -> [i32; 2] {
+    let mut sums = [0; 2];
+    for four in bytes.as_chunks::<QUAD>().0 {
+        for (at, byte) in four.iter().enumerate() {
+            sums[at / 2] += i32::from(byte.cast_signed());
+        }
+    }
+    sums
+}
+
+/// The quants of a block and their scale.
 #[inline(always)]
 fn round<S: Simd>(
     simd: S,
     values: &[f32; BLOCK],
     rounding: Rounding,
     partner: Partner,
-) -> ([u8; BLOCK], f32, i32) {
+) -> ([u8; BLOCK], f32) {
     // Magnitudes order as their bits do, and NaN and the infinities come last.
     let largest = values.iter().fold(0, |most, value| {
         u32::max(most, value.to_bits() & 0x7fff_ffff)
     });
     let largest = f32::from_bits(largest);
     if !largest.is_finite() {
-        return ([0; BLOCK], f32::NAN, 0);
+        return ([0; BLOCK], f32::NAN);
     }
     let (scale, inverse) = rounding.scale(largest);
     let offset = match partner {
         Partner::Bytes => OFFSET,
         Partner::Nibbles => 0,
     };
-    let bytes = simd.round(values, inverse, offset);
-    let sum = match partner {
-        Partner::Bytes => 0,
-        Partner::Nibbles => bytes.iter().map(|byte| i32::from(byte.cast_signed())).sum(),
-    };
-    (bytes, scale, sum)
+    (simd.round(values, inverse, offset), scale)
 }
 
 #[cfg(test)]
@@ -198,7 +207,7 @@ mod tests {
             for magnitude in [1.0f32, 1e-30, 3e30, 1e-36, 0.0] {
                 let values: [f32; BLOCK] =
                     std::array::from_fn(|i| ((i * i + 3) as f32).sin() * magnitude);
-                let (bytes, scale, sum) = round(Portable, &values, rounding, partner);
+                let (bytes, scale) = round(Portable, &values, rounding, partner);
                 let quants = bytes.map(|byte| match partner {
                     Partner::Bytes => i32::from(byte) - OFFSET,
                     Partner::Nibbles => i32::from(byte.cast_signed()),
@@ -208,7 +217,12 @@ mod tests {
                 assert_eq!(quants.map(|quant| quant as f32 * scale), expected);
                 match partner {
                     Partner::Bytes => assert!(bytes.iter().all(|byte| (1..=127).contains(byte))),
-                    Partner::Nibbles => assert_eq!(sum, quants.iter().sum::<i32>()),
+                    Partner::Nibbles => {
+                        let (first, last): (Vec<_>, Vec<_>) =
+                            (0..BLOCK).partition(|index| index % 4 < 2);
+                        let sum = |of: Vec<usize>| of.into_iter().map(|index| quants[index]).sum();
+                        assert_eq!(sums(&bytes), [sum(first), sum(last)]);
+                    }
                 }
             }
         }

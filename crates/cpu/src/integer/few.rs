@@ -2,12 +2,14 @@
 
 use llavaguard_backend::BLOCK;
 
-use super::{Integer, by_rows};
+use super::{Integer, by_rows, each_step};
 use crate::matrix::Rect;
 use crate::packed::QUAD;
 use crate::rounded::{OFFSET, PACK, PackBlocks};
 use crate::simd::{Kernel, Simd};
-use crate::weight::from_f16;
+
+/// Steps of four inputs in a block.
+const STEPS: usize = BLOCK / QUAD;
 
 /// One rectangle.
 pub(super) struct Few<'a, 'b, 'c, const NIBBLES: bool> {
@@ -49,6 +51,7 @@ impl<const NIBBLES: bool> Few<'_, '_, '_, NIBBLES> {
 
 /// All blocks of a panel for `M` rows. The additions are those of the tile for many rows, in their order.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "several arrays share the index")]
 fn direct<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
     simd: S,
     x: PackBlocks<'_>,
@@ -67,55 +70,57 @@ fn direct<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
         let x_quants = &x.quants[block * PACK * BLOCK..][..PACK * BLOCK];
         let x_quants = x_quants.as_chunks::<QUAD>().0;
         let x_scales = &x.scales[block * PACK..][..PACK];
-        let mut sums = [[simd.start(0); V]; M];
+        let mut found = [[simd.splat(0.0); V]; M];
         if NIBBLES {
             let starts = &x.starts[block * PACK..][..PACK];
+            let mut sums = [[simd.nibble_start(0); V]; M];
             for i in 0..M {
-                sums[i] = [simd.start(starts[i]); V];
+                sums[i] = [simd.nibble_start(starts[i]); V];
             }
-            for step in 0..BLOCK / QUAD / 2 {
-                #[allow(clippy::needless_range_loop, reason = "several arrays share the index")]
+            each_step!(|STEP| if STEP < STEPS / 2 {
                 for vector in 0..V {
-                    let at = (step * V + vector) * S::LANES * QUAD;
+                    let at = (STEP * V + vector) * S::LANES * QUAD;
                     let packed = simd.bytes(&quants[at..][..S::LANES * QUAD]);
                     let (low, high) = simd.nibbles(packed);
                     for i in 0..M {
-                        let near = simd.quad(&x_quants[step * PACK + i]);
-                        let far = simd.quad(&x_quants[(step + BLOCK / QUAD / 2) * PACK + i]);
-                        let sum = simd.dot_unsigned(sums[i][vector], low, near);
-                        sums[i][vector] = simd.dot_unsigned(sum, high, far);
+                        let near = simd.quad(&x_quants[STEP * PACK + i]);
+                        let far = simd.quad(&x_quants[(STEP + STEPS / 2) % STEPS * PACK + i]);
+                        let sum = simd.dot_nibbles(sums[i][vector], low, near);
+                        sums[i][vector] = simd.dot_nibbles(sum, high, far);
                     }
+                }
+            });
+            for i in 0..M {
+                for vector in 0..V {
+                    found[i][vector] = simd.widen_nibbles(sums[i][vector]);
                 }
             }
         } else {
+            let mut sums = [[simd.start(0); V]; M];
             let mut weight_sums = [simd.start(0); V];
-            for step in 0..BLOCK / QUAD {
+            each_step!(|STEP| {
                 for vector in 0..V {
-                    let at = (step * V + vector) * S::LANES * QUAD;
+                    let at = (STEP * V + vector) * S::LANES * QUAD;
                     let weights = simd.bytes(&quants[at..][..S::LANES * QUAD]);
                     weight_sums[vector] = simd.dot_signed(weight_sums[vector], weights, offset);
                     for i in 0..M {
-                        let quad = simd.quad(&x_quants[step * PACK + i]);
+                        let quad = simd.quad(&x_quants[STEP * PACK + i]);
                         sums[i][vector] = simd.dot_signed(sums[i][vector], weights, quad);
                     }
                 }
-            }
-            for sums in &mut sums {
-                for (sum, weights) in sums.iter_mut().zip(weight_sums) {
-                    *sum = simd.less(*sum, weights);
+            });
+            for i in 0..M {
+                for vector in 0..V {
+                    let sum = simd.less(sums[i][vector], weight_sums[vector]);
+                    found[i][vector] = simd.widen(sum);
                 }
             }
         }
         for (vector, scales) in scales.chunks_exact(S::LANES).enumerate() {
-            let mut scale = S::Block::default();
-            for (scale, half) in scale.as_mut().iter_mut().zip(scales) {
-                *scale = from_f16(*half);
-            }
-            let scale = simd.load(&scale);
+            let scale = simd.halves(scales);
             for i in 0..M {
                 let scale = simd.mul(simd.splat(x_scales[i]), scale);
-                let sum = simd.widen(sums[i][vector]);
-                totals[i][vector] = simd.mul_add(sum, scale, totals[i][vector]);
+                totals[i][vector] = simd.mul_add(found[i][vector], scale, totals[i][vector]);
             }
         }
     }

@@ -141,4 +141,16 @@ macro_rules! by_rows {
     };
 }
 
-use by_rows;
+/// Runs a piece of code for each four inputs of a block, their index a constant in it: loads then have
+/// constant offsets, which a loop that the compiler leaves rolled up would add up again and again.
+macro_rules! each_step {
+    (|$step:ident| $body:expr) => {
+        each_step!(@ $step $body, 0 1 2 3 4 5 6 7)
+    };
+    (@ $step:ident $body:expr, $($index:literal)*) => {$({
+        const $step: usize = $index;
+        $body
+    })*};
+}
+
+use {by_rows, each_step};

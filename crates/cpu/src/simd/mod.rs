@@ -35,16 +35,20 @@ pub enum Isa {
     NeonDot,
     /// WebAssembly's fixed-width SIMD.
     Simd128,
-    /// WebAssembly's relaxed SIMD.
+    /// WebAssembly's relaxed SIMD, with its dot product of four bytes: one instruction where the
+    /// processor has such a one (ARM's dot product extension, AVX-VNNI), five elsewhere.
     RelaxedSimd,
+    /// The same with its dot product of two bytes, which is one instruction on every x86.
+    RelaxedPairs,
 }
 
 impl Isa {
     /// All, best last.
-    const ALL: [Isa; 9] = [
+    const ALL: [Isa; 10] = [
         Isa::Scalar,
         Isa::Simd128,
         Isa::RelaxedSimd,
+        Isa::RelaxedPairs,
         Isa::Neon,
         Isa::NeonDot,
         Isa::Avx2,
@@ -61,7 +65,8 @@ impl Isa {
             .collect()
     }
 
-    /// The best one this machine and this build can run.
+    /// The best one this machine and this build can run. Which of WebAssembly's two relaxed ones is
+    /// better depends on the processor, of which a module knows nothing: time both.
     pub fn best() -> Isa {
         Isa::available().last().copied().unwrap_or(Isa::Scalar)
     }
@@ -78,6 +83,7 @@ impl Isa {
             Isa::NeonDot => "neon-dot",
             Isa::Simd128 => "simd128",
             Isa::RelaxedSimd => "relaxed-simd",
+            Isa::RelaxedPairs => "relaxed-simd-pairs",
         }
     }
 }
@@ -100,6 +106,11 @@ pub(crate) enum Registers {
 /// Added to a float of small magnitude, it leaves the nearest whole number (half to even) in the lowest
 /// bits: 1.5 * 2^23.
 const ROUND: f32 = 12_582_912.0;
+
+/// Sign, exponent and fraction of a half whose bits were extended by its sign and moved by 13.
+const HALF_BITS: i32 = 0x8fff_e000_u32.cast_signed();
+/// 2^112.
+const HALF_SCALE: f32 = f32::from_bits((127 + 112) << 23);
 
 /// Vectors of one instruction set.
 pub(crate) trait Simd: Copy + Send + Sync {
@@ -142,8 +153,35 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn start_from(self, values: &[i32]) -> Self::Sums;
     /// Adds to each lane the dot product of its four signed weights with four activations in 0..=127.
     fn dot_signed(self, sums: Self::Sums, weights: Self::Bytes, x: Self::Quad) -> Self::Sums;
-    /// Adds to each lane the dot product of its four weights in 0..=127 with four signed activations.
-    fn dot_unsigned(self, sums: Self::Sums, weights: Self::Bytes, x: Self::Quad) -> Self::Sums;
+    /// Sums of a block's products with nibbles. Where [`Simd::PAIRS`] says so, a lane has two of 16
+    /// bits, one for the first two of every four inputs and one for the last two: a block of 32
+    /// inputs stays within 16 * 8 * 127 = 16256 then, and the step from 16 to 32 bits is taken once a
+    /// block instead of once for every four inputs.
+    type NibbleSums: Copy;
+    /// Whether [`Simd::NibbleSums`] are pairs of 16 bits.
+    const PAIRS: bool;
+    /// The same start in every lane, as [`Simd::pack_nibble_start`] packs it.
+    fn nibble_start(self, start: i32) -> Self::NibbleSums;
+    /// Adds to each lane the dot product of its four weights in 0..=15 with four activations in
+    /// -127..=127.
+    fn dot_nibbles(
+        self,
+        sums: Self::NibbleSums,
+        weights: Self::Bytes,
+        x: Self::Quad,
+    ) -> Self::NibbleSums;
+    /// The sums as floats; exact.
+    fn widen_nibbles(self, sums: Self::NibbleSums) -> Self::Vector;
+    /// What sums start from, `first` being the first two inputs' share of every four. With
+    /// [`Simd::PAIRS`] both have to fit 16 bits.
+    #[inline(always)]
+    fn pack_nibble_start(first: i32, last: i32) -> i32 {
+        if Self::PAIRS {
+            (first & 0xffff) | (last << 16)
+        } else {
+            first + last
+        }
+    }
     /// The low and the high nibble of each byte, as bytes.
     fn nibbles(self, packed: Self::Bytes) -> (Self::Bytes, Self::Bytes);
     /// `a - b`.
@@ -152,6 +190,18 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn negated(self, sums: Self::Sums, out: &mut [i32]);
     /// The sums as floats; exact, since no sum of a block reaches 2^24.
     fn widen(self, sums: Self::Sums) -> Self::Vector;
+
+    /// `LANES` finite numbers of half precision. A half's exponent and fraction, moved to where a
+    /// single's are, are a number 2^112 times too small, subnormal halves included.
+    #[inline(always)]
+    fn halves(self, halves: &[u16]) -> Self::Vector {
+        let mut block = Self::Block::default();
+        for (single, half) in block.as_mut().iter_mut().zip(halves) {
+            let moved = i32::from(half.cast_signed()) << 13 & HALF_BITS;
+            *single = f32::from_bits(moved.cast_unsigned()) * HALF_SCALE;
+        }
+        self.load(&block)
+    }
 
     /// Each value times `inverse`, rounded to the nearest whole number (half to even), plus `offset`;
     /// the results fit a byte, of whichever sign.
@@ -228,7 +278,9 @@ pub(crate) enum Dispatch {
     #[cfg(target_arch = "aarch64")]
     NeonDot(neon::Neon<true>),
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    Wasm(wasm::Wasm),
+    Wasm(wasm::Wasm<false>),
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    WasmPairs(wasm::Wasm<true>),
 }
 
 impl Dispatch {
@@ -251,8 +303,11 @@ impl Dispatch {
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Isa::Simd128 | Isa::RelaxedSimd => {
                 let relaxed = cfg!(target_feature = "relaxed-simd");
-                (relaxed == (isa == Isa::RelaxedSimd)).then_some(Dispatch::Wasm(wasm::Wasm))
+                let wasm = Dispatch::Wasm(wasm::Wasm::new());
+                (relaxed == (isa == Isa::RelaxedSimd)).then_some(wasm)
             }
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Isa::RelaxedPairs => Some(Dispatch::WasmPairs(wasm::Wasm::new())),
             _ => None,
         }
     }
@@ -275,6 +330,8 @@ impl Dispatch {
             Dispatch::NeonDot(simd) => simd.run(kernel),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Dispatch::Wasm(simd) => simd.run(kernel),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Dispatch::WasmPairs(simd) => simd.run(kernel),
         }
     }
 }

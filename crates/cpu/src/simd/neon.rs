@@ -129,8 +129,21 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         unsafe { dot_16(sums, weights, x) }
     }
 
+    type NibbleSums = int32x4_t;
+    const PAIRS: bool = false;
+
     #[inline(always)]
-    fn dot_unsigned(self, sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
+    fn nibble_start(self, start: i32) -> int32x4_t {
+        self.start(start)
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, sums: int32x4_t) -> float32x4_t {
+        self.widen(sums)
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
         self.dot_signed(sums, x, weights)
     }
 

@@ -90,8 +90,21 @@ impl Simd for Portable {
         })
     }
 
+    type NibbleSums = Self::Sums;
+    const PAIRS: bool = false;
+
     #[inline(always)]
-    fn dot_unsigned(self, sums: Self::Sums, weights: Self::Bytes, x: [u8; 4]) -> Self::Sums {
+    fn nibble_start(self, start: i32) -> Self::Sums {
+        self.start(start)
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, sums: Self::Sums) -> Self::Vector {
+        self.widen(sums)
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, sums: Self::Sums, weights: Self::Bytes, x: [u8; 4]) -> Self::Sums {
         dot(sums, |lane, i| {
             i32::from(weights[lane][i]) * i32::from(x[i].cast_signed())
         })

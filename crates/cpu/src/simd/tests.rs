@@ -65,6 +65,16 @@ impl Kernel for Edges<'_> {
             let expected = 2.0f32.powi(exponent - 127);
             assert!(block.as_mut().iter().all(|found| *found == expected));
         }
+        let finite = (0..=u16::MAX).filter(|half| half & 0x7c00 != 0x7c00);
+        let finite: Vec<u16> = finite.collect();
+        for halves in finite.chunks_exact(S::LANES) {
+            let halves: Box<[u16]> = halves.into();
+            let mut singles = S::Block::default();
+            simd.store(simd.halves(&halves), &mut singles);
+            for (half, single) in halves.iter().zip(singles.as_mut()) {
+                assert_eq!(single.to_bits(), crate::weight::from_f16(*half).to_bits());
+            }
+        }
         for len in 0..S::LANES {
             let mut out: Box<[f32]> = vec![f32::NAN; len].into();
             simd.store_partial(simd.splat(2.0), &mut out);
@@ -91,22 +101,25 @@ impl Kernel for Edges<'_> {
                 (0..4 * S::LANES).map(|i| byte(i + 4)).collect()
             };
             let weights = bytes(&|i| signed(i).cast_unsigned());
-            let nibbles = bytes(&unsigned);
+            let nibble = |i: usize| unsigned(i) & 15;
+            let nibbles = bytes(&nibble);
             let from = simd.start_from(&starts);
             let sums = simd.dot_signed(from, simd.bytes(&weights), simd.quad(&quad));
             let mut out: Box<[i32]> = vec![0; S::LANES].into();
             simd.negated(sums, &mut out);
             let mut floats = S::Block::default();
-            let from = simd.start(-7);
-            let other_sums = simd.dot_unsigned(from, simd.bytes(&nibbles), simd.quad(&other));
-            simd.store(simd.widen(other_sums), &mut floats);
+            // As far down as a block's start goes.
+            let from = simd.nibble_start(S::pack_nibble_start(-16256, -7));
+            let other_sums = simd.dot_nibbles(from, simd.bytes(&nibbles), simd.quad(&other));
+            simd.store(simd.widen_nibbles(other_sums), &mut floats);
             for lane in 0..S::LANES {
                 let product = |w: &dyn Fn(usize) -> i32, x: &dyn Fn(usize) -> i32| -> i32 {
                     (0..4).map(|i| w(lane * 4 + i + 4) * x(i)).sum()
                 };
                 let (s, u) = (|i| i32::from(signed(i)), |i| i32::from(unsigned(i)));
                 assert_eq!(out[lane], -(starts[lane] + product(&s, &u)));
-                assert_eq!(floats.as_mut()[lane], (product(&u, &s) - 7) as f32);
+                let n = |i| i32::from(nibble(i));
+                assert_eq!(floats.as_mut()[lane], (product(&n, &s) - 16263) as f32);
             }
             *self.count += 1;
         }

@@ -2,13 +2,31 @@
 
 use core::arch::wasm32::*;
 
-use super::{Kernel, ROUND, Registers, Simd};
+use super::{HALF_BITS, HALF_SCALE, Kernel, ROUND, Registers, Simd};
 
-/// simd128 (and relaxed-simd, if so built): part of the build, so it is always there.
+/// simd128 (and relaxed-simd, if so built): part of the build, so it is always there. `PAIRS`: with
+/// the dot product of two bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wasm;
+pub(crate) struct Wasm<const PAIRS: bool> {
+    /// Eight times 1. A constant in the code would be made anew wherever it is used, in four
+    /// instructions (V8); a value that comes from memory stays in a register.
+    ones: v128,
+    /// Sixteen times 15.
+    low_nibbles: v128,
+    half_bits: v128,
+    half_scale: v128,
+}
 
-impl Wasm {
+impl<const PAIRS: bool> Wasm<PAIRS> {
+    pub fn new() -> Self {
+        Self {
+            ones: i16x8_splat(1),
+            low_nibbles: u8x16_splat(15),
+            half_bits: i32x4_splat(HALF_BITS),
+            half_scale: f32x4_splat(HALF_SCALE),
+        }
+    }
+
     /// A function for each kernel: engines compile small ones better.
     #[inline(never)]
     pub fn run<K: Kernel>(self, kernel: K) {
@@ -16,7 +34,7 @@ impl Wasm {
     }
 }
 
-impl Simd for Wasm {
+impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     type Vector = v128;
     type Block = [f32; 4];
     const LANES: usize = 4;
@@ -94,17 +112,43 @@ impl Simd for Wasm {
 
     #[inline(always)]
     fn dot_signed(self, sums: Sums, weights: v128, x: v128) -> Sums {
+        #[cfg(target_feature = "relaxed-simd")]
+        if PAIRS {
+            return sums.add(i32x4_dot_i16x8(dot_of_pairs(weights, x), self.ones));
+        }
         sums.dot(weights, x)
     }
 
+    type NibbleSums = Sums;
+    const PAIRS: bool = PAIRS;
+
     #[inline(always)]
-    fn dot_unsigned(self, sums: Sums, weights: v128, x: v128) -> Sums {
+    fn nibble_start(self, start: i32) -> Sums {
+        Sums::new(i32x4_splat(start))
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, sums: Sums, weights: v128, x: v128) -> Sums {
+        #[cfg(target_feature = "relaxed-simd")]
+        if PAIRS {
+            return sums.add_pairs(dot_of_pairs(x, weights));
+        }
         sums.dot(x, weights)
     }
 
     #[inline(always)]
+    fn widen_nibbles(self, sums: Sums) -> v128 {
+        let total = sums.total();
+        f32x4_convert_i32x4(if PAIRS {
+            i32x4_dot_i16x8(total, self.ones)
+        } else {
+            total
+        })
+    }
+
+    #[inline(always)]
     fn nibbles(self, packed: v128) -> (v128, v128) {
-        let mask = i8x16_splat(15);
+        let mask = self.low_nibbles;
         // A shift of bytes would be two shifts of words in most engines.
         (v128_and(packed, mask), v128_and(u16x8_shr(packed, 4), mask))
     }
@@ -166,6 +210,15 @@ impl Simd for Wasm {
         f32x4_mul(a, b)
     }
 
+    #[inline(always)]
+    fn halves(self, halves: &[u16]) -> v128 {
+        let halves = &halves[..4];
+        // SAFETY: 8 bytes are readable, and the load asks for no alignment.
+        let halves = unsafe { i32x4_load_extend_i16x4(halves.as_ptr().cast()) };
+        let moved = v128_and(i32x4_shl(halves, 13), self.half_bits);
+        f32x4_mul(moved, self.half_scale)
+    }
+
     /// By saturating narrowings, which the compiler does not see are exact here.
     #[inline(always)]
     fn round(self, values: &[f32; 32], inverse: f32, offset: i32) -> [u8; 32] {
@@ -188,9 +241,16 @@ impl Simd for Wasm {
     }
 }
 
-/// Four whole numbers. The relaxed dot product is implementation-defined where the second operand's
-/// top bit is set, or where a pair of products leaves 16 bits: with second operands in 0..=127 neither
-/// happens, since 2 * 127 * 128 = 32512.
+/// Dot products of two bytes each. Both relaxed dot products are implementation-defined where the
+/// second operand's top bit is set, or where a pair of products leaves 16 bits: with second operands in
+/// 0..=127 neither happens, since 2 * 127 * 128 = 32512.
+#[cfg(target_feature = "relaxed-simd")]
+#[inline(always)]
+fn dot_of_pairs(signed: v128, unsigned: v128) -> v128 {
+    i16x8_relaxed_dot_i8x16_i7x16(signed, unsigned)
+}
+
+/// Four whole numbers, or eight of 16 bits.
 #[cfg(target_feature = "relaxed-simd")]
 #[derive(Clone, Copy)]
 pub(crate) struct Sums(v128);
@@ -205,6 +265,16 @@ impl Sums {
     #[inline(always)]
     fn dot(self, signed: v128, unsigned: v128) -> Self {
         Self(i32x4_relaxed_dot_i8x16_i7x16_add(signed, unsigned, self.0))
+    }
+
+    #[inline(always)]
+    fn add(self, other: v128) -> Self {
+        Self(i32x4_add(self.0, other))
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, other: v128) -> Self {
+        Self(i16x8_add(self.0, other))
     }
 
     #[inline(always)]

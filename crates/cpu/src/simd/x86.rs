@@ -165,9 +165,32 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         }
     }
 
+    type NibbleSums = __m256i;
+    const PAIRS: bool = !VNNI;
+
     #[inline(always)]
-    fn dot_unsigned(self, sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
-        self.dot_signed(sums, x, weights)
+    fn nibble_start(self, start: i32) -> __m256i {
+        self.start(start)
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+        if VNNI {
+            self.dot_signed(sums, x, weights)
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX2.
+            unsafe { pairs_8(sums, weights, x) }
+        }
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, sums: __m256i) -> __m256 {
+        if VNNI {
+            self.widen(sums)
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX2.
+            self.widen(unsafe { sums_of_pairs_8(sums) })
+        }
     }
 
     #[inline(always)]
@@ -346,9 +369,32 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         }
     }
 
+    type NibbleSums = __m512i;
+    const PAIRS: bool = !VNNI;
+
     #[inline(always)]
-    fn dot_unsigned(self, sums: __m512i, weights: __m512i, x: __m512i) -> __m512i {
-        self.dot_signed(sums, x, weights)
+    fn nibble_start(self, start: i32) -> __m512i {
+        self.start(start)
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, sums: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        if VNNI {
+            self.dot_signed(sums, x, weights)
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX-512F and AVX-512BW.
+            unsafe { pairs_16(sums, weights, x) }
+        }
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, sums: __m512i) -> __m512 {
+        if VNNI {
+            self.widen(sums)
+        } else {
+            // SAFETY: `self` exists, so the machine has AVX-512F and AVX-512BW.
+            self.widen(unsafe { sums_of_pairs_16(sums) })
+        }
     }
 
     #[inline(always)]
@@ -439,6 +485,20 @@ fn dot_8(sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
     _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
+/// Dot products of two bytes each, in 0..=15 and signed ones, added to 16-bit sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pairs_8(sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+    _mm256_add_epi16(sums, _mm256_maddubs_epi16(unsigned, signed))
+}
+
+/// Neighbouring 16-bit sums added.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sums_of_pairs_8(sums: __m256i) -> __m256i {
+    _mm256_madd_epi16(sums, _mm256_set1_epi16(1))
+}
+
 /// Low and high nibbles.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -463,6 +523,20 @@ fn nibbles_512(packed: __m512i) -> (__m512i, __m512i) {
 fn dot_16(sums: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
     let pairs = _mm512_maddubs_epi16(unsigned, signed);
     _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+}
+
+/// [`pairs_8`] on twice as many.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn pairs_16(sums: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
+    _mm512_add_epi16(sums, _mm512_maddubs_epi16(unsigned, signed))
+}
+
+/// [`sums_of_pairs_8`] on twice as many.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sums_of_pairs_16(sums: __m512i) -> __m512i {
+    _mm512_madd_epi16(sums, _mm512_set1_epi16(1))
 }
 
 /// Halves added to halves: the order the instructions' own shuffles give.

@@ -15,6 +15,7 @@ mod control;
 mod device;
 mod dtype;
 pub mod quant;
+mod rate;
 pub mod reference;
 mod rounding;
 
@@ -22,4 +23,5 @@ pub use block_on::block_on;
 pub use control::{Cancelled, Control, Stage, Unattended};
 pub use device::{AttentionShape, CacheShape, Device, DeviceError, Epilogue, RowRef};
 pub use dtype::DType;
+pub use rate::Product;
 pub use rounding::{BLOCK, Rounding};

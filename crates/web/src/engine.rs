@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::JsError;
 use crate::host::{Host, Reader, ReaderSource};
-use crate::request;
+use crate::{rate, request};
 
 /// An image as the page has it.
 #[wasm_bindgen]
@@ -61,8 +61,9 @@ pub struct Engine {
 impl Engine {
     /// Loads a model file.
     pub async fn load(reader: Reader, host: Host) -> Result<Engine, JsError> {
-        // On the pool of workers, where the worker has started one.
-        let device = CpuDevice::new(None).map_err(llavaguard_guard::Error::from)?;
+        let device = rate::device()
+            .await
+            .map_err(llavaguard_guard::Error::from)?;
         let engine =
             llavaguard_guard::Engine::load(device, &mut ReaderSource(reader), &host).await?;
         Ok(Engine {

@@ -12,6 +12,7 @@
 //! | `request` | options as JSON |
 //! | `error` | errors as JavaScript sees them |
 //! | `policy` | policies without a model: check, prompt text |
+//! | `rate` | how fast this machine multiplies |
 //! | `threads` | threads out of workers (builds with shared memory only) |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -20,6 +21,7 @@ mod engine;
 mod error;
 mod host;
 mod policy;
+mod rate;
 mod request;
 #[cfg(target_feature = "atomics")]
 mod threads;

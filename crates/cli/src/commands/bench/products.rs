@@ -1,9 +1,8 @@
 //! Rates of the matrix products at the model's shapes.
 
-use std::hint::black_box;
 use std::time::Instant;
 
-use llavaguard_backend::{DType, Device, DeviceError, Epilogue, quant};
+use llavaguard_backend::{BLOCK, DType, DeviceError, block_on};
 use llavaguard_cpu::CpuDevice;
 use llavaguard_model::{ModelConfig, ModelError};
 use serde::Serialize;
@@ -22,9 +21,6 @@ const PREFILL_ROWS: usize = 512;
 
 /// A measurement is repeated until it took so long, or the clock's grain would show.
 const LEAST_MS: f64 = 30.0;
-
-/// Values in a block: rows of quantised weights are whole blocks.
-const BLOCK: usize = 32;
 
 /// The rate of a product of `rows` by `inputs` activations with a weight of `outputs` by `inputs`.
 #[derive(Serialize)]
@@ -98,44 +94,14 @@ fn shapes(config: &ModelConfig) -> Vec<(&'static str, (usize, usize, usize))> {
 
 fn rates(
     device: &CpuDevice,
-    (rows, inputs, outputs): (usize, usize, usize),
+    shape: (usize, usize, usize),
     format: DType,
     rounds: usize,
 ) -> Result<Vec<f64>, DeviceError> {
-    let mut noise = noise();
-    let x: Vec<f32> = (0..rows * inputs).map(|_| noise()).collect();
-    let x = device.upload(rows, inputs, &x)?;
-    let mut bytes = Vec::new();
-    for _ in 0..outputs {
-        let row: Vec<f32> = (0..inputs).map(|_| noise() / 32.0).collect();
-        quant::encode_row(format, &row, &mut bytes)
-            .map_err(|error| DeviceError::Lost(error.to_string()))?;
-    }
-    let w = device.load_weight(outputs, inputs, format, bytes)?;
-    let product = || device.linear(&x, &w, None, Epilogue::None).map(black_box);
-    product()?;
-    let operations = 2.0 * (rows * inputs * outputs) as f64;
-    let mut rates = Vec::new();
-    for _ in 0..rounds {
-        let (start, mut count) = (Instant::now(), 0.0);
-        while count == 0.0 || milliseconds(start) < LEAST_MS {
-            product()?;
-            count += 1.0;
-        }
-        rates.push(count * operations / milliseconds(start) / 1e6);
-    }
-    Ok(rates)
-}
-
-/// Uniform noise in -1..1 (a linear congruential generator is random enough to time with).
-fn noise() -> impl FnMut() -> f32 {
-    let mut state = 1u64;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    }
+    let product = block_on(llavaguard_backend::Product::new(device, shape, format))?;
+    let start = Instant::now();
+    let rate = || block_on(product.rate(device, LEAST_MS, || milliseconds(start)));
+    (0..rounds).map(|_| rate()).collect()
 }
 
 impl Product {

@@ -10,6 +10,8 @@ import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
+import { cell, median, processor, table } from './report.mjs';
+
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const LLAVAGUARD = path.join(ROOT, 'target/release/llavaguard');
 const CANDLE = path.join(ROOT, 'target/bench-candle-native/release/bench-candle');
@@ -41,25 +43,6 @@ function measure(program, args) {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   return JSON.parse(output);
-}
-
-/** @param {number[]} samples */
-function median(samples) {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const at = (/** @type {number} */ index) => sorted[index] ?? NaN;
-  const middle = (sorted.length - 1) / 2;
-  return (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2;
-}
-
-/**
- * Median and, in per cent of it, the distance between the least and the most.
- *
- * @param {number[]} samples
- */
-function cell(samples) {
-  const middle = median(samples);
-  const spread = ((Math.max(...samples) - Math.min(...samples)) / middle) * 100;
-  return `${middle.toFixed(0)} ±${(spread / 2).toFixed(0)}%`;
 }
 
 /** @param {string} format */
@@ -130,31 +113,22 @@ function bench(format) {
 }
 
 /** @param {ReturnType<typeof bench>} result */
-function table({ format, versions, rows }) {
+function report({ format, versions, rows }) {
   const lines = rows.map(({ name, unit, ours, candle }) => {
     const ratio = median(candle) / median(ours);
-    const theirs = candle.length ? `${cell(candle)} | ${ratio.toFixed(2)}` : '– | –';
-    return `| ${name}, ${unit} | ${cell(ours)} | ${theirs} |`;
+    return [`${name}, ${unit}`, cell(ours), cell(candle), candle.length ? ratio.toFixed(2) : '–'];
   });
   return [
     '',
     `Weights in ${format}: llavaguard ${versions.llavaguard} on ${versions.device}; candle ${versions.candle}, ${threads} threads`,
     '',
-    '| | llavaguard | candle | candle / llavaguard |',
-    '| --- | ---: | ---: | ---: |',
-    ...lines,
+    table(['', 'llavaguard', 'candle', 'candle / llavaguard'], lines),
   ].join('\n');
-}
-
-/** The processor's name, where the system tells it. */
-function processor() {
-  const [cpu] = os.cpus();
-  return cpu ? `${os.cpus().length} x ${cpu.model}` : os.arch();
 }
 
 const results = formats.split(',').map(bench);
 console.log(`${processor()}, ${os.type()}; medians of ${rounds} rounds`);
-for (const result of results) console.log(table(result));
+for (const result of results) console.log(report(result));
 if (file) {
   const figures = { processor: processor(), threads, rounds, tokens, results };
   writeFileSync(file, `${JSON.stringify(figures, null, 2)}\n`);

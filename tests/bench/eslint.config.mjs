@@ -1,0 +1,3 @@
+import shared from '../../www/eslint.config.mjs';
+
+export default [{ ignores: ['candle/pkg/'] }, ...shared];

@@ -137,6 +137,20 @@ fn convert_replaces_only_when_told() {
 }
 
 #[test]
+fn convert_takes_q8_0_unless_told() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str, options: &[&str]| {
+        let out = folder.path().join(name);
+        let done = convert("blocks", &out, options);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        fs::read(&out).unwrap()
+    };
+    let untold = file("untold.gguf", &[]);
+    assert!(untold == file("q8_0.gguf", &["--quant", "q8_0"]));
+    assert!(untold != file("q4_0.gguf", &["--quant", "q4_0"]));
+}
+
+#[test]
 fn convert_says_what_is_missing() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("out.gguf");

@@ -72,10 +72,13 @@ impl<const NIBBLES: bool> Many<'_, '_, '_, NIBBLES> {
                 for index in 0..panels {
                     let weights = stock.panel::<S>(index);
                     let first = index * panel;
-                    by_rows!(rows, |rows, M| {
-                        let rows = rows.map(|row| &mut row[first..first + panel]);
-                        tile::<S, M, V, NIBBLES>(simd, x, weights, rows);
-                    });
+                    for (part, rows) in rows.chunks_mut(S::TILE_ROWS).enumerate() {
+                        let from = part * S::TILE_ROWS;
+                        by_rows!(rows, |rows, M| {
+                            let rows = rows.map(|row| &mut row[first..first + panel]);
+                            tile::<S, M, V, NIBBLES>(simd, x, from, weights, rows);
+                        });
+                    }
                 }
             }
         }
@@ -205,7 +208,7 @@ fn start_signed<S: Simd, const V: usize>(simd: S, quants: &[u8], starts: &mut [i
 /// set.) It is left a loop: of all its loads and products in one, LLVM makes chains a sum at a time,
 /// whose operands then do not fit WebAssembly's registers: 70 Gop/s instead of 93.
 macro_rules! add_products {
-    ($simd:expr, $quants:expr, $x_quants:expr, $sums:expr, $dot:ident) => {
+    ($simd:expr, $quants:expr, $x_quants:expr, $from:expr, $sums:expr, $dot:ident) => {
         // Not zipped: two pointers that move take fewer instructions than an index and two shifts.
         let mut steps = $quants.chunks_exact(V * S::LANES * QUAD);
         for x_quants in $x_quants.as_chunks::<{ PACK * QUAD }>().0 {
@@ -214,7 +217,7 @@ macro_rules! add_products {
             for (vector, weights) in weights.iter_mut().enumerate() {
                 *weights = $simd.bytes(&quants[vector * S::LANES * QUAD..][..S::LANES * QUAD]);
             }
-            let x_quants = x_quants.as_chunks::<QUAD>().0;
+            let x_quants = &x_quants.as_chunks::<QUAD>().0[$from..][..M];
             for i in 0..M {
                 let quad = $simd.quad(&x_quants[i]);
                 for vector in 0..V {
@@ -225,11 +228,12 @@ macro_rules! add_products {
     };
 }
 
-/// Adds some blocks to `M` rows of a panel.
+/// Adds some blocks to `M` rows of a panel, which are those of the pack from `from` on.
 #[inline(always)]
 fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
     simd: S,
     x: PackBlocks<'_>,
+    from: usize,
     w: PanelBlocks<'_>,
     out: [&mut [f32]; M],
 ) {
@@ -245,15 +249,15 @@ fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
         let quants = &w.quants[block * width * BLOCK..][..width * BLOCK];
         let scales = &w.scales[block * width..][..width];
         let x_quants = &x.quants[block * PACK * BLOCK..][..PACK * BLOCK];
-        let x_scales = &x.scales[block * PACK..][..PACK];
+        let x_scales = &x.scales[block * PACK + from..][..M];
         let mut found = [[simd.splat(0.0); V]; M];
         if NIBBLES {
-            let starts = &x.starts[block * PACK..][..PACK];
+            let starts = &x.starts[block * PACK + from..][..M];
             let mut sums = [[simd.nibble_start(0); V]; M];
             for i in 0..M {
                 sums[i] = [simd.nibble_start(starts[i]); V];
             }
-            add_products!(simd, quants, x_quants, sums, dot_nibbles);
+            add_products!(simd, quants, x_quants, from, sums, dot_nibbles);
             for i in 0..M {
                 for vector in 0..V {
                     found[i][vector] = simd.widen_nibbles(sums[i][vector]);
@@ -268,7 +272,7 @@ fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
                     sums[vector] = start;
                 }
             }
-            add_products!(simd, quants, x_quants, sums, dot_signed);
+            add_products!(simd, quants, x_quants, from, sums, dot_signed);
             for i in 0..M {
                 for vector in 0..V {
                     found[i][vector] = simd.widen(sums[i][vector]);

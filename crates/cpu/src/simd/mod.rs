@@ -143,6 +143,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Vectors of a panel of packed weights (`crate::packed`): as many as a tile of four rows is wide.
     const PANEL_VECTORS: usize;
 
+    /// Rows of a tile of packed weights at most: as many as leave all its sums in registers. Divides
+    /// `crate::rounded::PACK`.
+    const TILE_ROWS: usize = 4;
+
     /// Loads `4 * LANES` bytes.
     fn bytes(self, data: &[u8]) -> Self::Bytes;
     /// Loads four bytes.

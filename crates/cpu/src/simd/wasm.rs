@@ -85,6 +85,12 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     type Quad = v128;
     type Sums = Sums;
     const PANEL_VECTORS: usize = 2;
+    /// The plain build has two sums for each lane.
+    const TILE_ROWS: usize = if cfg!(target_feature = "relaxed-simd") {
+        4
+    } else {
+        2
+    };
 
     #[inline(always)]
     fn bytes(self, data: &[u8]) -> v128 {
@@ -95,7 +101,13 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
 
     #[inline(always)]
     fn quad(self, data: &[u8; 4]) -> v128 {
-        i32x4_splat(i32::from_le_bytes(*data))
+        let quad = i32x4_splat(i32::from_le_bytes(*data));
+        if cfg!(target_feature = "relaxed-simd") {
+            quad
+        } else {
+            // The same twice, so one half is enough. Bytes up to 127 are the same of either sign.
+            i16x8_extend_low_i8x16(quad)
+        }
     }
 
     #[inline(always)]
@@ -116,7 +128,7 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
         if PAIRS {
             return sums.add(i32x4_dot_i16x8(dot_of_pairs(weights, x), self.ones));
         }
-        sums.dot(weights, x)
+        sums.dot_signed(weights, x)
     }
 
     type NibbleSums = Sums;
@@ -133,7 +145,7 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
         if PAIRS {
             return sums.add_pairs(dot_of_pairs(x, weights));
         }
-        sums.dot(x, weights)
+        sums.dot_nibbles(weights, x)
     }
 
     #[inline(always)]
@@ -263,8 +275,13 @@ impl Sums {
     }
 
     #[inline(always)]
-    fn dot(self, signed: v128, unsigned: v128) -> Self {
-        Self(i32x4_relaxed_dot_i8x16_i7x16_add(signed, unsigned, self.0))
+    fn dot_signed(self, weights: v128, x: v128) -> Self {
+        Self(i32x4_relaxed_dot_i8x16_i7x16_add(weights, x, self.0))
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, weights: v128, x: v128) -> Self {
+        Self(i32x4_relaxed_dot_i8x16_i7x16_add(x, weights, self.0))
     }
 
     #[inline(always)]
@@ -305,17 +322,17 @@ impl Sums {
         )
     }
 
+    /// `x` in 16 bits, four numbers twice.
     #[inline(always)]
-    fn dot(self, signed: v128, unsigned: v128) -> Self {
-        let low = i32x4_dot_i16x8(
-            i16x8_extend_low_i8x16(signed),
-            i16x8_extend_low_i8x16(unsigned),
-        );
-        let high = i32x4_dot_i16x8(
-            i16x8_extend_high_i8x16(signed),
-            i16x8_extend_high_i8x16(unsigned),
-        );
+    fn dot_signed(self, weights: v128, x: v128) -> Self {
+        let low = i32x4_dot_i16x8(i16x8_extend_low_i8x16(weights), x);
+        let high = i32x4_dot_i16x8(i16x8_extend_high_i8x16(weights), x);
         Self(i32x4_add(self.0, low), i32x4_add(self.1, high))
+    }
+
+    #[inline(always)]
+    fn dot_nibbles(self, weights: v128, x: v128) -> Self {
+        self.dot_signed(weights, x)
     }
 
     #[inline(always)]

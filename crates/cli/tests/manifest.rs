@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Run, demo_model, run};
+use common::{Run, demo_model, repository, run};
 use llavaguard_store::{Digest, Manifest};
 use tempfile::{TempDir, tempdir};
 
@@ -165,4 +165,20 @@ fn an_earlier_manifest_stays_unless_told() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     assert_eq!(manifest(&model, &["--force"]).code, Some(0));
     read(&path);
+}
+
+#[test]
+fn the_demo_models_manifest_in_the_repository_is_what_the_program_writes() {
+    let (folder, _) = folder();
+    let model = demo_model();
+    let out = folder.path().join("again.json");
+    let license = "https://www.apache.org/licenses/LICENSE-2.0";
+    let options = ["--chunk-size", "1MiB", "--license-url", license, "--out"];
+    let options: Vec<&str> = options.into_iter().chain(out.to_str()).collect();
+    assert_eq!(manifest(&model, &options).code, Some(0));
+    let published = repository("models/demo/manifest.json");
+    assert_eq!(
+        fs::read_to_string(out).unwrap(),
+        fs::read_to_string(published).unwrap()
+    );
 }

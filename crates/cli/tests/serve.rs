@@ -107,7 +107,9 @@ fn folder() -> (TempDir, Vec<u8>) {
     fs::write(inside.join("index.html"), "<!doctype html>".repeat(100)).unwrap();
     fs::write(inside.join("a.js"), "export const a = 1;\n".repeat(500)).unwrap();
     fs::write(inside.join("a.wasm"), [0, 97, 115, 109]).unwrap();
-    let model: Vec<u8> = (0..100_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+    let model: Vec<u8> = (0..100_000_u32)
+        .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+        .collect();
     fs::write(inside.join("model.gguf"), &model).unwrap();
     (folder, model)
 }

@@ -129,8 +129,7 @@ impl StoreError {
             StoreError::Key(_) => "manifest.bad_key",
             StoreError::Signature(_) => "manifest.bad_signature",
             StoreError::Untrusted { .. } => "manifest.untrusted",
-            StoreError::Network { .. } => "model.fetch_failed",
-            StoreError::Refused { .. } => "model.fetch_refused",
+            StoreError::Network { .. } | StoreError::Refused { .. } => "model.fetch_failed",
             StoreError::WrongBytes { .. } => "model.wrong_bytes",
             StoreError::WrongSize { .. } => "model.wrong_size",
             StoreError::Changed { .. } => "model.changed",
@@ -153,7 +152,11 @@ impl StoreError {
     /// What a storage's failure means while `needed` bytes are still to come.
     pub(crate) fn storage(error: StorageError, needed: u64) -> StoreError {
         match error {
-            StorageError::Quota { free } => StoreError::Quota { needed, free },
+            // Browsers may tell more than they give, so that nobody is recognised by it.
+            StorageError::Quota { free } => StoreError::Quota {
+                needed,
+                free: free.filter(|free| *free < needed),
+            },
             StorageError::Failed(reason) => StoreError::Storage(reason),
         }
     }

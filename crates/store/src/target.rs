@@ -21,7 +21,7 @@ pub struct Target {
 
 impl Target {
     /// What a manifest describes. `url` gives the address of a file beside the manifest.
-    pub fn of(manifest: &Manifest, url: impl Fn(&str) -> String) -> Target {
+    pub fn of(manifest: &Manifest, mut url: impl FnMut(&str) -> String) -> Target {
         let file = &manifest.file;
         let parts: Vec<(&str, u64)> = if file.parts.is_empty() {
             vec![(&file.name, file.bytes)]

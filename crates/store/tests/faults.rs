@@ -424,7 +424,10 @@ fn what_the_server_does_not_have_is_not_asked_for_again() {
     let error = world
         .finish(download(&&world, &target, options()))
         .unwrap_err();
-    assert_eq!(error.code(), "model.fetch_refused");
+    assert!(
+        matches!(error, StoreError::Refused { status: 404, .. }),
+        "{error}"
+    );
     assert_eq!(
         world
             .seen

@@ -9,10 +9,12 @@
  */
 
 import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { launch, serve } from './browser.mjs';
+import { launchPersistent, serve } from './browser.mjs';
 import { rangeOf } from '../../www/demo/scripts/serve.mjs';
 
 const [folder = '', build = 'relaxed'] = process.argv.slice(2);
@@ -35,12 +37,14 @@ const server = await serve({
     return true;
   },
 });
-const browser = await launch();
-const page = await (await browser.newContext()).newPage();
+// Over a profile on disk: without one, the browser keeps stored files in memory.
+const profile = await mkdtemp(join(tmpdir(), 'llavaguard-'));
+const { context } = await launchPersistent(profile);
+const page = await context.newPage();
 page.setDefaultTimeout(600_000);
 await page.goto(`${server.url}sdk/test/blank.html`);
-const session = await browser.newBrowserCDPSession();
-const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+const session = await context.browser()?.newBrowserCDPSession();
+const { processInfo = [] } = (await session?.send('SystemInfo.getProcessInfo')) ?? {};
 const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
 
 /** What the tab's process holds, in bytes; the browser's own program is left out. */
@@ -52,12 +56,20 @@ function memory() {
   }, 0);
 }
 
+let stage = '';
+await page.exposeFunction('reached', (/** @type {string} */ name) => {
+  stage = name;
+});
 try {
   for (const load of ['fetched', 'from the store']) {
     const before = memory();
     let peak = 0;
+    /** @type {Record<string, number>} */
+    const peaks = {};
     const watch = setInterval(() => {
-      peak = Math.max(peak, memory());
+      const now = memory();
+      peak = Math.max(peak, now);
+      peaks[stage] = Math.max(peaks[stage] ?? 0, now - before);
     }, 5);
     const { source, seconds } = await page.evaluate(async (build) => {
       const url = '/sdk/dist/index.js';
@@ -66,6 +78,11 @@ try {
       const guard = await LlavaGuard.load({
         model: '/big/manifest.json',
         build: /** @type {import('llavaguard').BuildName} */ (build),
+        onProgress: ({ stage }) => {
+          /** @type {{ reached: (stage: string) => void }} */ (
+            /** @type {unknown} */ (globalThis)
+          ).reached(stage);
+        },
       });
       const seconds = (performance.now() - start) / 1e3;
       Object.assign(globalThis, { guard });
@@ -83,6 +100,7 @@ try {
         load,
         build,
         file: source.bytes,
+        peaks,
         peak: peak - before,
         above_file: peak - before - source.bytes,
         left_after_dispose: memory() - before,
@@ -91,6 +109,7 @@ try {
     );
   }
 } finally {
-  await browser.close();
+  await context.close();
+  await rm(profile, { recursive: true, force: true, maxRetries: 5 });
   await server.close();
 }

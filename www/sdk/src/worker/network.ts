@@ -1,5 +1,27 @@
 import type { Answer } from '../../wasm/simd/llavaguard.js';
 
+/** Bytes taken from a response at once. */
+const PIECE = 256 << 10;
+
+/**
+ * Gives what reads a body piece by piece. Where the browser can, always into the same buffer: a new one
+ * for each piece would be garbage of the whole model's size.
+ */
+function pieces(body: ReadableStream<Uint8Array>): () => Promise<Uint8Array | undefined> {
+  try {
+    const reader = body.getReader({ mode: 'byob' });
+    let buffer = new ArrayBuffer(PIECE);
+    return async () => {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (value) buffer = value.buffer;
+      return done ? undefined : value;
+    };
+  } catch {
+    const reader = body.getReader();
+    return async () => (await reader.read()).value;
+  }
+}
+
 /** A response as the engine's loader reads it. */
 class NetworkAnswer implements Answer {
   readonly status: number;
@@ -9,12 +31,12 @@ class NetworkAnswer implements Answer {
   readonly length: number | undefined;
   readonly retryAfterMs: number | undefined;
   readonly #abort: AbortController;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #read: (() => Promise<Uint8Array | undefined>) | undefined;
 
   constructor(response: Response, abort: AbortController) {
     const header = (name: string) => response.headers.get(name) ?? undefined;
     this.#abort = abort;
-    this.#reader = response.body?.getReader();
+    this.#read = response.body ? pieces(response.body) : undefined;
     this.status = response.status;
     const etag = header('etag');
     // Bytes of weakly equal versions need not be equal.
@@ -32,9 +54,8 @@ class NetworkAnswer implements Answer {
     if (Number.isFinite(seconds)) this.retryAfterMs = seconds * 1e3;
   }
 
-  async next(): Promise<Uint8Array | undefined> {
-    const read = await this.#reader?.read();
-    return read?.value;
+  next(): Promise<Uint8Array | undefined> {
+    return this.#read?.() ?? Promise.resolve(undefined);
   }
 
   cancel(): void {

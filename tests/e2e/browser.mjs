@@ -1,5 +1,8 @@
 /** Headless Chromium and the page in it, as the tests and `./run` use them. */
 
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
 import playwright from '../../www/node_modules/playwright-core/index.js';
 
 /** The demo's server. */
@@ -8,21 +11,63 @@ export { serve } from '../../www/demo/scripts/serve.mjs';
 /** @typedef {import('../../www/node_modules/playwright-core/index.js').Browser} Browser */
 /** @typedef {import('../../www/node_modules/playwright-core/index.js').Page} Page */
 
+const OPTIONS = {
+  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+  args: [
+    // Root cannot use Chromium's sandbox; the pages opened here are our own.
+    ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--disable-dev-shm-usage',
+  ],
+};
+
 /** Starts a browser that asks nothing of the network by itself. */
 export function launch() {
-  return playwright.chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: [
-      // Root cannot use Chromium's sandbox; the pages opened here are our own.
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-dev-shm-usage',
-    ],
-  });
+  return playwright.chromium.launch(OPTIONS);
+}
+
+/**
+ * Starts such a browser over a profile on disk, which outlives it.
+ *
+ * @param {string} profile a folder
+ * @returns {Promise<{ context: import('../../www/node_modules/playwright-core/index.js').BrowserContext, kill: () => Promise<void> }>}
+ *   `kill` ends all its processes as a crash would: nothing is told and nothing written any more
+ */
+export async function launchPersistent(profile) {
+  const context = await playwright.chromium.launchPersistentContext(profile, OPTIONS);
+  const closed = new Promise((resolve) => context.once('close', resolve));
+  return {
+    context,
+    kill: async () => {
+      for (const pid of processesOf(profile)) process.kill(pid, 'SIGKILL');
+      await closed;
+      // What the last browser left there tells the next one that it is still running.
+      for (const name of ['SingletonLock', 'SingletonSocket', 'SingletonCookie']) {
+        rmSync(join(profile, name), { force: true });
+      }
+    },
+  };
+}
+
+/**
+ * The processes that were started with a profile's folder among their arguments.
+ * @param {string} profile
+ */
+function processesOf(profile) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--user-data-dir=${profile}`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
 }
 
 /**

@@ -26,6 +26,11 @@ export function demoModel() {
   return read('models/demo/llavaguard-demo-q8_0.gguf');
 }
 
+/** The demo model's manifest. */
+export function demoManifest() {
+  return JSON.parse(read('models/demo/manifest.json').toString());
+}
+
 /**
  * The demo model with rows and columns of a tensor exchanged: the same bytes in a wrong shape.
  * @param {string} tensor

@@ -212,6 +212,8 @@ describe('the demo page', () => {
 
   test('nothing is requested once the page has loaded, and it works without a network', async () => {
     const fresh = await openDemo(browser, server.url);
+    // Until its service worker has what it needs, the page is still loading.
+    await fresh.evaluate(async () => void (await navigator.serviceWorker.ready));
     served.length = 0;
     /** @type {string[]} */
     const requests = [];

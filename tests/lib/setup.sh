@@ -8,6 +8,7 @@
 TOOLS=$PWD/.tools
 PHOTOS=tests/photos
 MODEL=models/demo/llavaguard-demo-q8_0.gguf
+MANIFEST=models/demo/manifest.json
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "== $*"; }
@@ -155,7 +156,7 @@ build_page_files() {
   rm -rf www/sdk/dist www/demo/dist
   npm run build --prefix www --loglevel=error >&2
   mkdir -p www/demo/dist/model
-  cp "$MODEL" www/demo/dist/model/
+  cp "$MODEL" "$MANIFEST" www/demo/dist/model/
 }
 
 # The package to www/sdk/dist/, the page with the demo model to www/demo/dist/.
@@ -164,5 +165,5 @@ build_page() {
   build_wasm
   need_packages
   [[ -f www/demo/dist/index.html && -f www/sdk/dist/index.js ]] || rm -f "$TOOLS/stamps/page"
-  once page "$(fingerprint www "$MODEL")" build_page_files
+  once page "$(fingerprint www "$MODEL" "$MANIFEST")" build_page_files
 }

@@ -1,5 +1,7 @@
 import { defineConfig } from 'vite';
 
+import { serviceWorker } from './scripts/service-worker-plugin.mjs';
+
 export default defineConfig({
   // Relative, so that the page can be hosted in any folder.
   base: './',
@@ -10,4 +12,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
   },
   worker: { format: 'es' },
+  plugins: [serviceWorker()],
 });

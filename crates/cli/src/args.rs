@@ -1,5 +1,6 @@
 //! What can be written behind `llavaguard`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,6 +10,7 @@ use llavaguard_backend::DType;
 use llavaguard_guard::{DEFAULT_RATIONALE_TOKENS, MAX_RATIONALE_TOKENS};
 use llavaguard_model::synth::Preset;
 use llavaguard_policy::Detail;
+use llavaguard_store::{MAX_CHUNK_BYTES, MIN_CHUNK_BYTES};
 
 use crate::input;
 
@@ -33,7 +35,9 @@ Examples:
   llavaguard assess --model llavaguard-0.5b-q4_0.gguf --detail low --no-rationale photo.jpg
   curl -s https://example.org/photo.png | llavaguard assess -
   llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf llavaguard-0.5b-q8_0.gguf
-  llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf small.gguf --quant q4_0 --vision-quant q8_0";
+  llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf small.gguf --quant q4_0 --vision-quant q8_0
+  llavaguard manifest small.gguf --sign key.pem --split 512MiB
+  llavaguard serve www/demo/dist";
 
 /// Judges images against a written safety policy, on this machine.
 ///
@@ -87,6 +91,10 @@ pub enum Command {
     Trace(Trace),
     /// Measure how fast a model runs on this machine
     Bench(Bench),
+    /// Write the manifest of a model file, by which pages load it verified
+    Manifest(Manifest),
+    /// Serve a folder to browsers on this machine, for development
+    Serve(Serve),
     /// Check policy documents
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -302,6 +310,66 @@ pub struct Bench {
     pub json: bool,
 }
 
+/// Write a manifest.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Host the manifest beside the model file (or its parts) and give its address to the page: \
+LlavaGuard.load({ model: '/models/manifest.json' }).
+
+A key to sign with:
+  openssl genpkey -algorithm ed25519 -out key.pem")]
+pub struct Manifest {
+    /// Model file (.gguf)
+    #[arg(value_name = "MODEL.gguf")]
+    pub model: PathBuf,
+    /// Manifest to write; manifest.json beside the model otherwise
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Sign it with this Ed25519 key (PKCS #8, PEM)
+    #[arg(long, value_name = "KEY.pem")]
+    pub sign: Option<PathBuf>,
+    /// Split the model into files of at most this size beside the manifest, for hosts with limits; a
+    /// whole number of chunks, e.g. 512MiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub split: Option<u64>,
+    /// Bytes that are fetched, verified and kept as one
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = chunk_size)]
+    pub chunk_size: u64,
+    /// Where the licence can be read; its name is taken from the model file
+    #[arg(long, value_name = "URL")]
+    pub license_url: Option<String>,
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object: what was written
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Serve a folder.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It answers range requests, compresses what gains by it and sends the headers that isolate a page from \
+other origins, so that it may use threads. It is for development: it knows no encryption and no \
+limits.")]
+pub struct Serve {
+    /// Folder to serve
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 8642)]
+    pub port: u16,
+    /// Address to listen on; other machines can reach it only if this is not the loopback address
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// Leave out the headers that isolate the page, as hosts without them do
+    #[arg(long)]
+    pub no_isolation: bool,
+    /// Print where it listens as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Policy documents.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
@@ -372,6 +440,45 @@ fn dtype() -> impl TypedValueParser<Value = DType> {
     PossibleValuesParser::new(DType::ALL.map(DType::name)).try_map(|name| name.parse::<DType>())
 }
 
+/// A number of bytes: `1000`, `500MB`, `512MiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err("the units are B, kB, MB, GB, KiB, MiB and GiB".to_owned()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size is a whole number above 0 and a unit, e.g. 512MiB".to_owned())
+}
+
+fn chunk_size(text: &str) -> Result<u64, String> {
+    let range = MIN_CHUNK_BYTES..=MAX_CHUNK_BYTES;
+    size(text).and_then(|bytes| {
+        if range.contains(&bytes) {
+            Ok(bytes)
+        } else {
+            Err(format!(
+                "a chunk has {} KiB to {} MiB",
+                MIN_CHUNK_BYTES >> 10,
+                MAX_CHUNK_BYTES >> 20
+            ))
+        }
+    })
+}
+
 fn temperature(text: &str) -> Result<f32, String> {
     number(text, |t| t > 0.0).ok_or_else(|| "a temperature is a number above 0".to_owned())
 }
@@ -394,6 +501,31 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("7", 7),
+            ("500MB", 500_000_000),
+            ("512MiB", 512 << 20),
+            ("1 gib", 1 << 30),
+            ("64kib", 65_536),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "7 parsecs",
+            "99999999999GiB",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert!(chunk_size("1KiB").is_err() && chunk_size("1GiB").is_err());
     }
 
     #[test]

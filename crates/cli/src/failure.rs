@@ -7,6 +7,7 @@ use llavaguard_model::ModelError;
 use llavaguard_model::convert::ConvertError;
 use llavaguard_model::gguf::GgufError;
 use llavaguard_policy::PolicyError;
+use llavaguard_store::StoreError;
 use llavaguard_vision::ImageError;
 
 /// Code of a computation that was stopped by the user.
@@ -94,6 +95,12 @@ impl From<GgufError> for Failure {
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Failure {
+        Failure::new(error.code(), error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
         Failure::new(error.code(), error.to_string())
     }
 }

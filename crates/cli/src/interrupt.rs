@@ -44,3 +44,14 @@ pub fn while_blocked<T>(wait: impl FnOnce() -> T) -> T {
     BLOCKED.store(false, Ordering::SeqCst);
     result
 }
+
+/// Awaits something that waits for the outside world, as [`while_blocked`] does for what blocks.
+pub async fn while_blocked_on<T>(wait: impl IntoFuture<Output = T>) -> T {
+    BLOCKED.store(true, Ordering::SeqCst);
+    if requested() {
+        process::exit(EXIT_CODE.into());
+    }
+    let result = wait.await;
+    BLOCKED.store(false, Ordering::SeqCst);
+    result
+}

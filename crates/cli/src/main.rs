@@ -42,6 +42,8 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Synth(args) => commands::synth::run(args),
         Command::Trace(args) => commands::trace::run(args),
         Command::Bench(args) => commands::bench::run(args),
+        Command::Manifest(args) => commands::manifest::run(args),
+        Command::Serve(args) => commands::serve::run(args),
         Command::Policy(command) => commands::policy::run(command),
     }
 }

@@ -3,6 +3,7 @@
 use js_sys::Reflect;
 use llavaguard_guard::Error;
 use llavaguard_policy::PolicyError;
+use llavaguard_store::StoreError;
 use wasm_bindgen::JsValue;
 
 /// A JavaScript `Error` with a `code` and, where the policy is at fault, the `place` in it.
@@ -30,6 +31,12 @@ impl From<PolicyError> for JsError {
             message: error.to_string(),
             place: error.place().map(str::to_owned),
         }
+    }
+}
+
+impl From<StoreError> for JsError {
+    fn from(error: StoreError) -> Self {
+        JsError::new(error.code(), error.to_string())
     }
 }
 

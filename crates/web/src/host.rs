@@ -67,6 +67,9 @@ extern "C" {
     pub fn console_error(message: &str);
 }
 
+/// Bytes read from the page at once.
+const PIECE: usize = 4 << 20;
+
 /// A model file read through a [`Reader`].
 pub struct ReaderSource(pub Reader);
 
@@ -89,20 +92,21 @@ impl ByteSource for ReaderSource {
             wanted,
             detail,
         };
-        // Offsets of files that fit a Blob are exact in f64.
-        let bytes = self
-            .0
-            .read(offset as f64, buf.len() as u32)
-            .map_err(|error| {
+        // In pieces: of a large tensor the page would otherwise hold a second copy.
+        for (at, piece) in (offset..).step_by(PIECE).zip(buf.chunks_mut(PIECE)) {
+            // Offsets of files that fit a Blob are exact in f64.
+            let bytes = self.0.read(at as f64, piece.len() as u32);
+            let bytes = bytes.map_err(|error| {
                 failed(error.dyn_ref::<js_sys::Error>().map_or_else(
                     || "the browser could not read the file".to_owned(),
                     |error| String::from(error.message()),
                 ))
             })?;
-        if bytes.length() as usize != buf.len() {
-            return Err(failed(format!("the browser gave {} bytes", bytes.length())));
+            if bytes.length() as usize != piece.len() {
+                return Err(failed(format!("the browser gave {} bytes", bytes.length())));
+            }
+            bytes.copy_to(piece);
         }
-        bytes.copy_to(buf);
         Ok(())
     }
 }

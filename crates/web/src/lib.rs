@@ -1,7 +1,7 @@
 //! The engine behind a wasm-bindgen surface, for a dedicated worker.
 //!
-//! The worker's side of the surface is `www/sdk/src/worker/`: it fetches the model and answers the
-//! page's messages, this crate does the rest. Requests, assessments and model information cross as
+//! The worker's side of the surface is `www/sdk/src/worker/`: it owns network and storage and answers
+//! the page's messages, this crate does the rest. Requests, assessments and model information cross as
 //! JSON text, images and the model's bytes as typed arrays, errors as `Error` objects with the
 //! engine's stable `code`.
 //!
@@ -9,6 +9,8 @@
 //! |---|---|
 //! | `engine` | load, open, judge, assess |
 //! | `host` | what the worker offers the engine: bytes of the model, a clock, a place to yield |
+//! | `store` | the loader of model files over the worker's network and storage |
+//! | `probe` | how fast this machine is, before a model is here |
 //! | `request` | options as JSON |
 //! | `error` | errors as JavaScript sees them |
 //! | `policy` | policies without a model: check, prompt text |
@@ -21,8 +23,10 @@ mod engine;
 mod error;
 mod host;
 mod policy;
+mod probe;
 mod rate;
 mod request;
+mod store;
 #[cfg(target_feature = "atomics")]
 mod threads;
 

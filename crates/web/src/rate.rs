@@ -10,8 +10,9 @@ use crate::error::JsError;
 
 #[wasm_bindgen]
 extern "C" {
+    /// Milliseconds.
     #[wasm_bindgen(js_namespace = performance)]
-    fn now() -> f64;
+    pub fn now() -> f64;
 }
 
 /// The product that instruction sets are compared by: small enough to stay near the core.

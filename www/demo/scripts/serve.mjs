@@ -25,6 +25,7 @@ const TYPES = {
   '.json': 'application/json',
   '.mjs': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
+  '.webmanifest': 'application/manifest+json',
   '.wasm': 'application/wasm',
 };
 
@@ -49,12 +50,21 @@ const ISOLATION = {
  * @param {boolean} [options.isolated] whether the page is cross-origin isolated
  * @param {string} [options.root] the folder that is served
  * @param {(address: string) => void} [options.onRequest] told of each request
+ * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse, headers: Record<string, string>) => boolean} [options.answerFirst]
+ *   answers a request itself, or gives false
  * @returns {Promise<{ url: string, close: () => Promise<void> }>}
  */
-export async function serve({ port = 0, isolated = true, root = ROOT, onRequest } = {}) {
+export async function serve({
+  port = 0,
+  isolated = true,
+  root = ROOT,
+  onRequest,
+  answerFirst,
+} = {}) {
   const headers = { ...SECURITY, ...(isolated ? ISOLATION : {}), 'Cache-Control': 'no-cache' };
   const server = createServer((request, response) => {
     onRequest?.(request.url ?? '');
+    if (answerFirst?.(request, response, headers)) return;
     answer(request, response).catch(() => {
       response.writeHead(500, headers).end();
     });
@@ -72,13 +82,19 @@ export async function serve({ port = 0, isolated = true, root = ROOT, onRequest 
       response.writeHead(404, headers).end();
       return;
     }
-    response.writeHead(200, {
+    const etag = `"${found.size}-${found.mtimeMs}"`;
+    const range = rangeOf(request.headers, etag, found.size);
+    const [start, end] = range ?? [0, found.size];
+    response.writeHead(range ? 206 : 200, {
       ...headers,
+      'Accept-Ranges': 'bytes',
       'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
-      'Content-Length': found.size,
+      'Content-Length': end - start,
+      ETag: etag,
+      ...(range ? { 'Content-Range': `bytes ${start}-${end - 1}/${found.size}` } : {}),
     });
-    if (request.method === 'HEAD') response.end();
-    else createReadStream(path).pipe(response);
+    if (request.method === 'HEAD' || start === end) response.end();
+    else createReadStream(path, { start, end: end - 1 }).pipe(response);
   }
 
   /**
@@ -113,6 +129,24 @@ export async function serve({ port = 0, isolated = true, root = ROOT, onRequest 
         server.closeAllConnections();
       }),
   };
+}
+
+/**
+ * The bytes a request asks for, as `[first, behind the last]`; none where it asks for all or for what
+ * there is not.
+ *
+ * @param {import('node:http').IncomingHttpHeaders} headers
+ * @param {string} etag of the version there is
+ * @param {number} size
+ * @returns {[number, number] | undefined}
+ */
+export function rangeOf(headers, etag, size) {
+  const condition = headers['if-range'];
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+  if (first === undefined || (condition !== undefined && condition !== etag)) return undefined;
+  const start = Number(first);
+  const end = last ? Math.min(Number(last) + 1, size) : size;
+  return start < end ? [start, end] : undefined;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

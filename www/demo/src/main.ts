@@ -3,11 +3,12 @@ import type { Detail, LlavaGuard } from 'llavaguard';
 import { element } from './dom.js';
 import { Judge } from './judge.js';
 import { ModelPanel } from './model-panel.js';
+import { keepOffline, showIsolation } from './offline.js';
 import { PhotoPanel } from './photo-panel.js';
 import { PolicyPanel } from './policy-panel.js';
 import { ResultPanel } from './result-panel.js';
 
-const DEMO_MODEL = new URL('model/llavaguard-demo-q8_0.gguf', document.baseURI);
+const DEMO_MODEL = new URL('model/manifest.json', document.baseURI);
 
 let engine: LlavaGuard | undefined;
 const judge = new Judge(
@@ -24,9 +25,14 @@ const policy = new PolicyPanel(
     judge.setPolicy(document);
   },
 );
-new PhotoPanel((photo) => {
-  judge.setPhoto(photo);
-});
+new PhotoPanel(
+  (photo) => {
+    judge.setPhoto(photo);
+  },
+  (file, handle) => {
+    void model.loadFile(file, handle);
+  },
+);
 const detail = element('detail', HTMLSelectElement);
 detail.addEventListener('change', () => {
   judge.setDetail(detail.value as Detail);
@@ -41,4 +47,6 @@ const model = new ModelPanel(
     judge.guardFailed();
   },
 );
-void model.load(DEMO_MODEL, 'the demo model');
+showIsolation();
+// The service worker fetches the page once more; the model comes first.
+void model.load(DEMO_MODEL, 'the demo model').finally(keepOffline);

@@ -1,7 +1,21 @@
-import { LlavaGuard, type Progress } from 'llavaguard';
+import {
+  forgetModelFile,
+  LlavaGuard,
+  type ModelSource,
+  openModelFile,
+  type Progress,
+  rememberedModelFile,
+  rememberModelFile,
+} from 'llavaguard';
 
 import { element, showText } from './dom.js';
 import { errorCode, errorText } from './error-text.js';
+import { StoredPanel } from './stored-panel.js';
+
+/** A picker that gives handles, which can be remembered; not every browser has one. */
+type Picker = (options: {
+  types: { description: string; accept: Record<string, string[]> }[];
+}) => Promise<FileSystemFileHandle[]>;
 
 /** The card that loads the model and says what runs. */
 export class ModelPanel {
@@ -10,6 +24,9 @@ export class ModelPanel {
   readonly #error = element('model-error', HTMLParagraphElement);
   readonly #onGuard: (guard: LlavaGuard) => void;
   readonly #onFailed: () => void;
+  readonly #source = element('model-source', HTMLParagraphElement);
+  readonly #again = element('model-again', HTMLButtonElement);
+  readonly #stored = new StoredPanel();
   #loading: AbortController | undefined;
   #loaded: string | undefined;
 
@@ -22,6 +39,52 @@ export class ModelPanel {
       input.value = '';
       if (file) void this.load(file, file.name);
     });
+    const { showOpenFilePicker: pick } = globalThis as { showOpenFilePicker?: Picker };
+    input.addEventListener('click', (event) => {
+      // A handle can be remembered, a chosen file cannot.
+      if (!pick) return;
+      event.preventDefault();
+      void this.#pick(pick);
+    });
+    void this.#offerRemembered();
+  }
+
+  /** Loads a file the user has chosen, and remembers it where the browser can. */
+  async loadFile(
+    file: File,
+    handle: Promise<FileSystemHandle | null> | FileSystemHandle | undefined,
+  ): Promise<void> {
+    const found = await handle;
+    if (found instanceof FileSystemFileHandle) {
+      await rememberModelFile(found).catch(() => undefined);
+      void this.#offerRemembered();
+    }
+    await this.load(file, file.name);
+  }
+
+  async #pick(pick: Picker): Promise<void> {
+    const accept = { 'application/octet-stream': ['.gguf'] };
+    const types = [{ description: 'Model file', accept }];
+    // Whoever closes the picker wants nothing.
+    const [handle] = await pick({ types }).catch(() => []);
+    if (handle) await this.loadFile(await handle.getFile(), handle);
+  }
+
+  /** Offers the file that was used last, since it lies where it lay. */
+  async #offerRemembered(): Promise<void> {
+    const handle = await rememberedModelFile();
+    this.#again.hidden = handle === undefined;
+    if (!handle) return;
+    this.#again.textContent = `Use ${handle.name} again`;
+    this.#again.onclick = () => {
+      openModelFile(handle)
+        .then((file) => this.load(file, file.name))
+        .catch(async () => {
+          // It is gone, or the user would rather not.
+          await forgetModelFile();
+          this.#again.hidden = true;
+        });
+    };
   }
 
   /** Loads a model; a load that is under way is given up. */
@@ -34,6 +97,7 @@ export class ModelPanel {
     this.#progress.hidden = false;
     this.#progress.removeAttribute('value');
     showText(this.#error, undefined);
+    showText(this.#source, undefined);
     const notes: string[] = [];
     try {
       const guard = await LlavaGuard.load({
@@ -47,6 +111,7 @@ export class ModelPanel {
       this.#status.textContent = this.#loaded;
       this.#status.dataset['state'] = 'ready';
       this.#status.dataset['build'] = guard.build;
+      showText(this.#source, describeSource(guard.source));
       this.#onGuard(guard);
     } catch (error) {
       if (loading.signal.aborted) return;
@@ -57,6 +122,7 @@ export class ModelPanel {
       this.#onFailed();
     } finally {
       if (this.#loading === loading) this.#progress.hidden = true;
+      void this.#stored.refresh();
     }
   }
 
@@ -65,13 +131,46 @@ export class ModelPanel {
       notes.push(`(The ${progress.build} build did not start: ${progress.reason}.)`);
       return;
     }
-    const { stage, done, total } = progress;
+    const { done, total } = progress;
     if (total > 0) this.#progress.value = done / total;
-    this.#status.textContent =
-      stage === 'download'
-        ? `Fetching the model: ${(done / 1e6).toFixed(1)} MB`
-        : `Reading the model: ${done} of ${total} tensors`;
+    this.#status.textContent = describeProgress(progress);
   }
+}
+
+function describeProgress(progress: Exclude<Progress, { stage: 'fallback' }>): string {
+  const { stage, done, total } = progress;
+  switch (stage) {
+    case 'wait':
+      return 'Another tab is loading this model; waiting for it…';
+    case 'verify':
+      return `Checking what is stored: ${megabytes(done, total)}`;
+    case 'download': {
+      const { bytesPerSecond, secondsLeft } = progress;
+      const rate = bytesPerSecond > 0 ? `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s` : '';
+      const left = secondsLeft === undefined ? '' : `, ${Math.ceil(secondsLeft)} s left`;
+      return `Fetching the model: ${megabytes(done, total)}${rate}${left}`;
+    }
+    default:
+      return `Reading the model: ${done} of ${total} tensors`;
+  }
+}
+
+function megabytes(done: number, total: number): string {
+  const all = total > 0 ? ` of ${(total / 1e6).toFixed(1)}` : '';
+  return `${(done / 1e6).toFixed(1)}${all} MB`;
+}
+
+const PLACES: Record<ModelSource['storage'], string> = {
+  files: 'Kept in this browser, so the page works without a network.',
+  cache: 'Kept in this browser, so the page works without a network.',
+  memory: 'This browser lets the page keep nothing: it is fetched again next time.',
+  file: 'Read from your file.',
+};
+
+function describeSource({ verified, storage, repaired }: ModelSource): string {
+  const trust = verified ? 'Every byte was verified.' : 'Its bytes were not verified.';
+  const mended = repaired > 0 ? ` ${repaired} damaged pieces were fetched again.` : '';
+  return `${trust} ${PLACES[storage]}${mended}`;
 }
 
 function describe({ info, build, threads }: LlavaGuard): string {

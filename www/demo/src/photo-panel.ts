@@ -1,5 +1,8 @@
 import { element, showText } from './dom.js';
 
+/** Told of a model file that was dropped, with its handle where the browser gives one. */
+type OnModel = (file: File, handle: Promise<FileSystemHandle | null> | undefined) => void;
+
 /** The card through which a photo comes in: dropped, chosen or pasted. */
 export class PhotoPanel {
   readonly #drop = element('drop', HTMLLabelElement);
@@ -8,7 +11,7 @@ export class PhotoPanel {
   readonly #hint = element('drop-hint', HTMLSpanElement);
   readonly #name = element('photo-name', HTMLParagraphElement);
 
-  constructor(onPhoto: (photo: File) => void) {
+  constructor(onPhoto: (photo: File) => void, onModel: OnModel) {
     const take = (files: FileList | undefined | null) => {
       const photo = files?.[0];
       if (!photo) return;
@@ -23,11 +26,11 @@ export class PhotoPanel {
     document.addEventListener('paste', (event) => {
       take(event.clipboardData?.files);
     });
-    this.#acceptDrops(take);
+    this.#acceptDrops(take, onModel);
   }
 
   /** The whole page takes drops: a photo that misses the card must not replace the page. */
-  #acceptDrops(take: (files: FileList | undefined) => void): void {
+  #acceptDrops(take: (files: FileList | undefined) => void, onModel: OnModel): void {
     const over = (is: boolean) => {
       this.#drop.classList.toggle('over', is);
     };
@@ -41,6 +44,13 @@ export class PhotoPanel {
     document.addEventListener('drop', (event) => {
       event.preventDefault();
       over(false);
+      const file = event.dataTransfer?.files[0];
+      if (file?.name.endsWith('.gguf')) {
+        const item = event.dataTransfer?.items[0] as
+          { getAsFileSystemHandle?(): Promise<FileSystemHandle | null> } | undefined;
+        onModel(file, item?.getAsFileSystemHandle?.());
+        return;
+      }
       take(event.dataTransfer?.files);
     });
   }

@@ -3,14 +3,35 @@ import { type BuildName, supportedBuilds } from './builds.js';
 import { Connection } from './connection.js';
 import { LlavaGuardError, toErrorMessage } from './errors.js';
 import { type ImageInput, imageMessage } from './image.js';
-import type { JudgeMessage, Notice } from './messages.js';
+import type { JudgeMessage, ModelMessage, Notice } from './messages.js';
+import type { ModelSource } from './model-source.js';
 import { type PolicyDescription, type PolicyInput, policyText } from './policy.js';
+import { judgeProbe, type Probe, type ProbeMessage } from './probe.js';
 import type { Progress } from './progress.js';
+
+/** Where a model with a manifest lies, for bundlers that give every file an address of its own. */
+export interface ModelFiles {
+  /** The address of the manifest. */
+  manifest: string | URL;
+  /** The addresses of the files it names, in its order. */
+  files: (string | URL)[];
+}
 
 /** How a model is loaded. */
 export interface LoadOptions {
-  /** The model: where to fetch it, or a GGUF file the user has chosen. */
-  model: string | URL | Blob;
+  /**
+   * The model: the address of its manifest (which ends in `.json`; its bytes are then verified), the
+   * address of a GGUF file, or such a file the user has chosen. What is fetched is kept in this
+   * browser's storage and goes on where it was interrupted.
+   */
+  model: string | URL | ModelFiles | Blob;
+  /**
+   * Public keys (64 hexadecimal digits each), one of which must have signed the manifest. Then models
+   * without one are refused.
+   */
+  trustedKeys?: string[];
+  /** Whether a fetched model is kept in this browser's storage; `true` by default. */
+  keep?: boolean;
   /** Told how far it is, and when a build did not start. */
   onProgress?: (progress: Progress) => void;
   /** Stops loading. */
@@ -22,6 +43,12 @@ export interface LoadOptions {
   /** Another way to start the package's worker script, for pages that host it elsewhere. */
   createWorker?: () => Worker;
 }
+
+/** How a machine is probed. */
+export type ProbeOptions = Pick<
+  LoadOptions,
+  'trustedKeys' | 'signal' | 'build' | 'threads' | 'createWorker'
+>;
 
 /** How the rationale is written. */
 export interface RationaleOptions {
@@ -123,39 +150,74 @@ function withoutType({ type: _, ...progress }: Extract<Notice, { type: 'progress
 export class LlavaGuard {
   /** What is known about the model. */
   readonly info: ModelInfo;
+  /** Where its bytes came from, and whether they were verified. */
+  readonly source: ModelSource;
   /** The WebAssembly build that runs. */
   readonly build: BuildName;
   /** How many threads it uses. */
   readonly threads: number;
   readonly #connection: Connection;
 
-  private constructor(connection: Connection, build: BuildName, threads: number, info: ModelInfo) {
+  private constructor({ connection, build, threads }: Started, { info, source }: Loaded) {
     this.#connection = connection;
     this.build = build;
     this.threads = threads;
     this.info = info;
+    this.source = source;
   }
 
   /**
    * Loads a model.
    *
-   * @throws LlavaGuardError with `model.…` where the file is at fault, `build.…` where no build runs,
-   * `engine.bad_option` where an option is.
+   * @throws LlavaGuardError with `model.…` where the file or the network is at fault, `manifest.…` where
+   * its manifest is, `store.…` where the storage is, `build.…` where no build runs, `engine.bad_option`
+   * where an option is.
    */
   static async load(options: LoadOptions): Promise<LlavaGuard> {
-    const { signal, onProgress } = options;
+    const { signal, onProgress, trustedKeys, keep = true } = options;
+    const started = await start(options);
+    try {
+      const model = modelMessage(options.model);
+      if (keep && !(model instanceof Blob)) askToPersist();
+      const request = {
+        type: 'load',
+        model,
+        keep,
+        ...(trustedKeys ? { trustedKeys } : {}),
+      } as const;
+      const onNotice = progressNotices(onProgress);
+      const loaded = await started.connection.request<Loaded>(request, { signal, onNotice });
+      return new LlavaGuard(started, loaded);
+    } catch (error) {
+      started.connection.close(disposed());
+      throw error;
+    }
+  }
+
+  /**
+   * Says whether a model will run here, before any of it is fetched: what it needs, what there is, and
+   * how long a verdict would take, by a measurement of about a second.
+   *
+   * @param manifest the address of the model's manifest
+   * @throws LlavaGuardError as `load` does; that a model does not fit is none.
+   */
+  static async probe(manifest: string | URL, options: ProbeOptions = {}): Promise<Probe> {
+    const { signal, trustedKeys } = options;
     const { connection, build, threads } = await start(options);
     try {
-      const model =
-        options.model instanceof Blob ? options.model : new URL(options.model, baseUrl()).href;
-      const info = await connection.request<ModelInfo>(
-        { type: 'load', model },
-        { signal, onNotice: progressNotices(onProgress) },
-      );
-      return new LlavaGuard(connection, build, threads, info);
-    } catch (error) {
+      const request = {
+        type: 'probe',
+        model: { url: address(manifest) },
+        keep: true,
+        ...(trustedKeys ? { trustedKeys } : {}),
+      } as const;
+      const found = await connection.request<ProbeMessage>(request, { signal });
+      const builds = supportedBuilds();
+      const gigabytes = (navigator as { deviceMemory?: number }).deviceMemory;
+      const memory = gigabytes === undefined ? undefined : gigabytes * 2 ** 30;
+      return judgeProbe(found, builds.slice(Math.max(0, builds.indexOf(build))), threads, memory);
+    } finally {
       connection.close(disposed());
-      throw error;
     }
   }
 
@@ -234,6 +296,37 @@ function disposed(): LlavaGuardError {
   });
 }
 
+/** What the worker tells of a loaded model. */
+interface Loaded {
+  info: ModelInfo;
+  source: ModelSource;
+}
+
+/** A worker with an engine in it. */
+interface Started {
+  connection: Connection;
+  build: BuildName;
+  threads: number;
+}
+
+function modelMessage(model: LoadOptions['model']): ModelMessage['model'] {
+  if (model instanceof Blob) return model;
+  if (typeof model === 'string' || model instanceof URL) return { url: address(model) };
+  return { url: address(model.manifest), files: model.files.map(address) };
+}
+
+function address(url: string | URL): string {
+  return new URL(url, baseUrl()).href;
+}
+
+/** Asks the browser not to evict what is stored. Whatever it answers, loading goes on. */
+function askToPersist(): void {
+  // Pages that are not served over HTTPS have no such thing.
+  const { navigator } = globalThis as { navigator?: { storage?: Partial<StorageManager> } };
+  const asked = navigator?.storage?.persist?.();
+  asked?.catch(() => undefined);
+}
+
 function baseUrl(): string {
   return typeof document === 'undefined' ? location.href : document.baseURI;
 }
@@ -262,9 +355,7 @@ function defaultThreads(): number {
 }
 
 /** Starts the first build that runs. */
-async function start(
-  options: LoadOptions,
-): Promise<{ connection: Connection; build: BuildName; threads: number }> {
+async function start(options: Omit<LoadOptions, 'model'>): Promise<Started> {
   const { signal, onProgress, createWorker = defaultWorker } = options;
   if (options.threads !== undefined) checkThreads(options.threads);
   const builds = options.build === undefined ? supportedBuilds() : [options.build];

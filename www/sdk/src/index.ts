@@ -14,11 +14,14 @@ export {
   type JudgeOptions,
   LlavaGuard,
   type LoadOptions,
+  type ModelFiles,
   type ModelInfo,
   type OpenOptions,
+  type ProbeOptions,
   type RationaleOptions,
 } from './guard.js';
 export type { ImageInput } from './image.js';
+export type { ModelSource } from './model-source.js';
 export type {
   CategoryMode,
   CategoryRules,
@@ -26,4 +29,12 @@ export type {
   PolicyDocument,
   PolicyInput,
 } from './policy.js';
+export type { Probe, ProbeReason } from './probe.js';
 export type { Progress } from './progress.js';
+export {
+  forgetModelFile,
+  openModelFile,
+  rememberedModelFile,
+  rememberModelFile,
+} from './remembered.js';
+export { deleteStoredModel, type StoredModel, storedModels } from './stored.js';

@@ -19,10 +19,24 @@ export interface JudgeMessage {
   };
 }
 
+/** The model to load, and how. */
+export interface ModelMessage {
+  /**
+   * The address of a manifest or a model file, or the file itself; `files` are the addresses of what
+   * the manifest names, where they do not lie beside it.
+   */
+  model: { url: string; files?: string[] } | Blob;
+  /** Keys of which one must have signed the manifest. */
+  trustedKeys?: string[];
+  /** Whether it is to stay in this browser's storage. */
+  keep: boolean;
+}
+
 /** What the worker can be asked for. */
 export type Request =
   | { type: 'start'; build: BuildName; threads: number }
-  | { type: 'load'; model: string | Blob }
+  | ({ type: 'load' } & ModelMessage)
+  | ({ type: 'probe' } & ModelMessage)
   | { type: 'assess'; image: ImageMessage; options: JudgeMessage }
   | { type: 'open'; image: ImageMessage; detail: Detail }
   | { type: 'judge'; session: number; options: JudgeMessage }

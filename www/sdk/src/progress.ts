@@ -3,11 +3,24 @@ import type { BuildName } from './builds.js';
 /** How far loading or an assessment is. */
 export type Progress =
   | {
+      /** `verify`: what is stored is compared with its digests; `download`: what is missing is fetched. */
+      stage: 'verify' | 'download';
+      /** Bytes, those of earlier times included. */
+      done: number;
+      /** Bytes in all; 0 where that is not known. */
+      total: number;
+      /** Over the last seconds; 0 where too little has come to tell. */
+      bytesPerSecond: number;
+      /** At this rate; absent where it is not known. */
+      secondsLeft?: number;
+    }
+  | {
       /**
-       * `download` in bytes; `load` in tensors; `vision` in layers over all tiles; `prefill` in
-       * layers; `decode` in tokens. `total` is 0 where it is not known.
+       * `wait`: another tab loads the same model, which is then not fetched twice; `load` in tensors;
+       * `vision` in layers over all tiles; `prefill` in layers; `decode` in tokens. `total` is 0 where
+       * it is not known.
        */
-      stage: 'download' | 'load' | 'vision' | 'prefill' | 'decode';
+      stage: 'wait' | 'load' | 'vision' | 'prefill' | 'decode';
       done: number;
       total: number;
     }

@@ -6,6 +6,9 @@ import { FakeWorker } from './fake-worker.mjs';
 
 const INFO = { model_id: 'm@0', name: 'm', device: 'cpu', tile: 1, tokens_per_tile: 1, context: 9 };
 
+const SOURCE = { verified: true, storage: 'files', bytes: 5, reused: 0, fetched: 5, repaired: 0 };
+const LOADED = { info: INFO, source: SOURCE };
+
 /** @type {FakeWorker[]} */
 let workers = [];
 
@@ -49,7 +52,7 @@ function loaded(reply = () => undefined) {
     build: 'simd',
     createWorker: () =>
       createWorker((worker) => {
-        autoAnswer(worker, (request) => (request.type === 'load' ? INFO : reply(request)));
+        autoAnswer(worker, (request) => (request.type === 'load' ? LOADED : reply(request)));
       }),
   });
 }
@@ -57,12 +60,32 @@ function loaded(reply = () => undefined) {
 test('a model is loaded from an address relative to the page', async () => {
   const guard = await loaded();
   assert.equal(guard.info.name, 'm');
+  assert.deepEqual(guard.source, SOURCE);
   assert.equal(guard.build, 'simd');
   const requests = workers[0]?.sent.map(({ request }) => request);
   assert.deepEqual(requests, [
     { type: 'start', build: 'simd', threads: 1 },
-    { type: 'load', model: 'https://example.test/model.gguf' },
+    { type: 'load', model: { url: 'https://example.test/model.gguf' }, keep: true },
   ]);
+});
+
+test('files with addresses of their own are named with their manifest', async () => {
+  await LlavaGuard.load({
+    model: { manifest: 'a/m.json', files: [new URL('https://cdn.test/1'), '/2'] },
+    trustedKeys: ['ab'],
+    keep: false,
+    build: 'simd',
+    createWorker: () => createWorker((worker) => autoAnswer(worker, () => LOADED)),
+  });
+  assert.deepEqual(workers[0]?.sent[1].request, {
+    type: 'load',
+    model: {
+      url: 'https://example.test/page/a/m.json',
+      files: ['https://cdn.test/1', 'https://example.test/2'],
+    },
+    trustedKeys: ['ab'],
+    keep: false,
+  });
 });
 
 test('threads are taken as asked for, or refused', async () => {
@@ -71,7 +94,7 @@ test('threads are taken as asked for, or refused', async () => {
       model: 'm.gguf',
       build: 'relaxed',
       threads,
-      createWorker: () => createWorker((worker) => autoAnswer(worker, () => INFO)),
+      createWorker: () => createWorker((worker) => autoAnswer(worker, () => LOADED)),
     });
     assert.equal(workers.at(-1)?.sent[0].request.threads, threads);
   }

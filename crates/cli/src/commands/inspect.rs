@@ -64,13 +64,13 @@ struct FormatShare {
 
 /// The format each part's matrices are stored in; several joined by `+`, most values first.
 #[derive(Serialize)]
-struct PartFormats {
+pub struct PartFormats {
     /// Matrices of the tower and the projector, the patch embedding left out.
-    vision: String,
+    pub vision: String,
     /// Matrices of the language model's layers.
-    language: String,
+    pub language: String,
     /// Token embedding and output head.
-    embedding: String,
+    pub embedding: String,
 }
 
 #[derive(Serialize)]
@@ -258,7 +258,8 @@ impl Report {
 }
 
 impl PartFormats {
-    fn read(gguf: &Gguf, config: &ModelConfig) -> PartFormats {
+    /// Of a file's tensors.
+    pub fn read(gguf: &Gguf, config: &ModelConfig) -> PartFormats {
         let slots = slots(config, config.vision.intermediate);
         let stored = |kind: Kind| {
             let mut values = DType::ALL.map(|dtype| (0, dtype));

@@ -1,10 +1,9 @@
 import type { Engine, Image } from '../../wasm/simd/llavaguard.js';
 import { LlavaGuardError } from '../errors.js';
-import type { ImageMessage, Request } from '../messages.js';
-import { BlobReader } from './blob-reader.js';
-import { download } from './download.js';
+import type { ImageMessage, ModelMessage, Request } from '../messages.js';
 import { buildFiles, compile, type Module } from './glue.js';
 import type { Job } from './job.js';
+import { openModel, probeModel } from './model.js';
 import { startThreads } from './pool.js';
 
 function absent(what: string): LlavaGuardError {
@@ -25,7 +24,9 @@ export class Service {
       case 'start':
         return this.#start(request);
       case 'load':
-        return this.#load(request.model, job);
+        return this.#load(request, job);
+      case 'probe':
+        return probeModel(this.#started, request, job);
       case 'assess': {
         const image = await this.#image(request.image);
         const options = JSON.stringify(request.options);
@@ -68,19 +69,15 @@ export class Service {
     this.#module = glue;
   }
 
-  async #load(model: string | Blob, job: Job): Promise<unknown> {
-    const blob =
-      typeof model === 'string'
-        ? await download(
-            model,
-            (done, total) => {
-              job.notify({ type: 'progress', stage: 'download', done, total });
-            },
-            job.signal,
-          )
-        : model;
-    this.#engine = await this.#started.Engine.load(new BlobReader(blob), job);
-    return JSON.parse(this.#engine.info()) as unknown;
+  async #load(request: ModelMessage, job: Job): Promise<unknown> {
+    const module = this.#started;
+    const model = await openModel(module, request, job);
+    try {
+      this.#engine = await module.Engine.load(model.reader, job);
+    } finally {
+      model.close();
+    }
+    return { info: JSON.parse(this.#engine.info()) as unknown, source: model.source };
   }
 
   async #image(image: ImageMessage): Promise<Image> {

@@ -17,6 +17,7 @@ mod dtype;
 pub mod quant;
 pub mod reference;
 mod rounding;
+pub mod tables;
 
 pub use block_on::block_on;
 pub use control::{Cancelled, Control, Stage, Unattended};

@@ -135,6 +135,16 @@ need_chromium() {
   export CHROMIUM
 }
 
+# A Vulkan driver for the GPU device's tests: the machine's own, else one in software.
+need_vulkan() {
+  local folder
+  for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d; do
+    if compgen -G "$folder/*.json" >/dev/null && ldconfig -p | grep -q 'libvulkan\.so\.1'; then return; fi
+  done
+  apt_install mesa-vulkan-drivers libvulkan1 ||
+    die "the GPU device's tests need a Vulkan driver, and Debian's mesa-vulkan-drivers and libvulkan1 could not be installed (that needs apt-get and root or sudo). Install a driver and run this again"
+}
+
 build_wasm_modules() {
   step "building the WebAssembly modules"
   need_wasm_rust

@@ -10,6 +10,8 @@ pub struct Options {
     /// A part of the adapter's name, for choosing among several. Only by its name is an adapter
     /// used that is no GPU but software on the CPU, which the CPU device outruns.
     pub adapter: Option<String>,
+    /// What to call the adapter, where the caller knows better than wgpu, as in browsers.
+    pub label: Option<String>,
     /// What beyond WebGPU's minimum is used where the adapter has it.
     pub extras: Wanted,
     /// The largest storage buffer a kernel may see, where that is to be less than the adapter's.
@@ -161,9 +163,12 @@ pub async fn open(options: &Options) -> Result<Opened, DeviceError> {
         .into_iter()
         .zip(found.iter().cloned())
         .find(|(_, summary)| fits(summary));
-    let Some((adapter, summary)) = chosen else {
+    let Some((adapter, mut summary)) = chosen else {
         return Err(DeviceError::Lost(none_fits(options, &found)));
     };
+    if let Some(label) = &options.label {
+        summary.name.clone_from(label);
+    }
     let extras = match options.extras {
         Wanted::Best => summary.extras,
         Wanted::Exactly(extras) => {

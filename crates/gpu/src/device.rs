@@ -24,7 +24,7 @@ use crate::tiles::{
     ARGMAX_EACH, ARGMAX_THREADS, ATTENTION_CHUNK, BLOCK, GEMM_PANELS, GEMM_THREADS_DOWN, GRID,
     PANEL, WIDEST_HEAD, attention_tile,
 };
-use crate::weight::{Part, Weight};
+use crate::weight::{Part, Weight, device_bytes};
 
 /// Operations submitted together: a tenth of a second on a GPU of 300 GFLOP/s.
 const FLOPS_PER_SUBMISSION: f64 = 30e9;
@@ -40,7 +40,7 @@ pub struct GpuDevice {
     device: wgpu::Device,
     queue: wgpu::Queue,
     health: Health,
-    pool: Rc<Pool>,
+    pub(crate) pool: Rc<Pool>,
     pipelines: Pipelines,
     recorder: RefCell<Recorder>,
     /// Bound where a kernel has a binding that it does not read.
@@ -51,7 +51,7 @@ pub struct GpuDevice {
     rotary: RefCell<HashMap<(usize, u32), Turns>>,
     banned: RefCell<Option<Banned>>,
     weight_bytes: Cell<u64>,
-    /// Whether rows go through the same kernels however many there are: see `agreement.rs`.
+    /// Whether rows go through the same kernels however many there are: see `self_test.rs`.
     alike: Cell<bool>,
 }
 
@@ -194,6 +194,15 @@ impl GpuDevice {
         self.alike.set(alike);
     }
 
+    /// Whether the device can hold weights of these rows, columns and formats.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfMemory`] where it cannot, with what they take.
+    pub async fn reserve_for(&self, weights: &[(usize, usize, DType)]) -> Result<(), DeviceError> {
+        let bytes = |&(rows, cols, dtype): &(usize, usize, DType)| device_bytes(rows, cols, dtype);
+        self.reserve(weights.iter().map(bytes).sum()).await
+    }
+
     /// Whether the device can hold `bytes` more, found out by asking it for them.
     ///
     /// # Errors
@@ -255,7 +264,7 @@ impl GpuDevice {
         self.read_bytes(&self.nothing, 16).await.map(drop)
     }
 
-    fn dispatch(&self, dispatch: &Dispatch<'_>) -> Result<(), DeviceError> {
+    pub(crate) fn dispatch(&self, dispatch: &Dispatch<'_>) -> Result<(), DeviceError> {
         self.recorder
             .borrow_mut()
             .dispatch(&self.pipelines, dispatch)
@@ -282,7 +291,7 @@ impl GpuDevice {
     }
 
     /// The buffer of a matrix.
-    fn buffer<'a>(&self, storage: &'a Storage) -> Result<&'a Buffer, DeviceError> {
+    pub(crate) fn buffer<'a>(&self, storage: &'a Storage) -> Result<&'a Buffer, DeviceError> {
         match storage.buffer() {
             Some(buffer) => Ok(buffer),
             None => Err(DeviceError::Lost(
@@ -484,7 +493,7 @@ impl GpuDevice {
                     groups: (panels.div_ceil(panels_each), down, 1),
                     cost: Cost {
                         flops: panel_flops * panels as f64,
-                        bytes: crate::weight::device_bytes(panels * PANEL, w.cols, w.dtype) as f64
+                        bytes: device_bytes(panels * PANEL, w.cols, w.dtype) as f64
                             + x.bytes() as f64
                             + (16 * x.rows * panels * PANEL / 4) as f64,
                     },
@@ -495,7 +504,7 @@ impl GpuDevice {
     }
 
     /// Copies `count` vec4s from one buffer to another, both in vec4s.
-    fn copy(
+    pub(crate) fn copy(
         &self,
         source: &Buffer,
         from: usize,

@@ -87,6 +87,11 @@ pub enum Kernel {
     Argmax,
     /// The largest of those.
     ArgmaxFinal,
+    /// Arithmetic alone, for measuring the adapter's ceiling.
+    Ceiling {
+        /// Dot products of bytes rather than floats.
+        bytes: bool,
+    },
 }
 
 /// The storage buffers of a kernel after its uniforms, in order.
@@ -118,6 +123,7 @@ impl Kernel {
             Kernel::Pool => "pool",
             Kernel::Argmax => "argmax",
             Kernel::ArgmaxFinal => "argmax_final",
+            Kernel::Ceiling { .. } => "ceiling",
         }
     }
 
@@ -129,9 +135,11 @@ impl Kernel {
             Kernel::Round => (1, 2),
             Kernel::Norm { .. } | Kernel::Attention { .. } | Kernel::Embed { .. } => (3, 1),
             Kernel::Gather | Kernel::Pool | Kernel::Argmax => (2, 1),
-            Kernel::Rotary | Kernel::AttentionMerge { .. } | Kernel::Copy | Kernel::ArgmaxFinal => {
-                (1, 1)
-            }
+            Kernel::Rotary
+            | Kernel::AttentionMerge { .. }
+            | Kernel::Copy
+            | Kernel::ArgmaxFinal
+            | Kernel::Ceiling { .. } => (1, 1),
         };
         Bindings { read, written }
     }
@@ -193,6 +201,25 @@ impl Kernel {
             Kernel::Pool => plain(include_str!("kernels/pool.wgsl")),
             Kernel::Argmax => plain(include_str!("kernels/argmax.wgsl")),
             Kernel::ArgmaxFinal => plain(include_str!("kernels/argmax_final.wgsl")),
+            Kernel::Ceiling { bytes } => {
+                let (kind, step) = if bytes {
+                    let dots = ["x", "y", "z", "w"].map(|lane| {
+                        format!("bitcast<u32>(dot4I8Packed(a.{lane}, b.{lane} ^ sum_$i.{lane}))")
+                    });
+                    (
+                        "vec4<u32>",
+                        format!("sum_$i + vec4<u32>({})", dots.join(", ")),
+                    )
+                } else {
+                    ("vec4<f32>", "fma(sum_$i, a, b)".to_owned())
+                };
+                expand(
+                    Template::new(&[include_str!("kernels/ceiling.wgsl")])
+                        .set("KIND", kind)
+                        .set("STEP", &step)
+                        .count("CEILING_SUMS", tiles::CEILING_SUMS),
+                )
+            }
         }
     }
 
@@ -206,7 +233,11 @@ impl Kernel {
             Kernel::Pool,
             Kernel::Argmax,
             Kernel::ArgmaxFinal,
+            Kernel::Ceiling { bytes: false },
         ];
+        if extras.byte_dots {
+            all.push(Kernel::Ceiling { bytes: true });
+        }
         for centred in [false, true] {
             let subgroups = extras.subgroups;
             all.push(Kernel::Norm { centred, subgroups });

@@ -12,8 +12,8 @@
 //! - **Rows are independent to the last bit**, as [`Device`](llavaguard_backend::Device) asks. Sums
 //!   are built from blocks of 32 in a fixed order that all kernels share, and attention merges chunks
 //!   of 256 keys in order, whether one workgroup does so or several. Since WGSL leaves compilers some
-//!   freedom, [`GpuDevice::settle_rows`] looks at the adapter's actual bits and falls back to one
-//!   kernel for all where they differ.
+//!   freedom, [`GpuDevice::self_test`] looks at the adapter's actual bits and falls back to one
+//!   kernel for all where they differ. It also refuses an adapter that computes wrongly.
 //! - **Recording.** Operations go into one compute pass, which is submitted when something is read or
 //!   when a tenth of a second of work (on a weak GPU) has come together. A token reads 16 bytes back.
 //! - **Memory.** Outputs come from a pool of buffers that are used again; keys and values stay on the
@@ -25,9 +25,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adapter;
-mod agreement;
 mod buffers;
 mod cache;
+mod ceilings;
 mod device;
 mod health;
 mod kernels;
@@ -36,12 +36,14 @@ mod pipelines;
 mod profile;
 mod readback;
 mod recorder;
+mod self_test;
 mod template;
 mod tiles;
 mod weight;
 
 pub use adapter::{AdapterSummary, Options, Wanted, adapters};
 pub use cache::Cache;
+pub use ceilings::Ceilings;
 pub use device::GpuDevice;
 pub use kernels::{Extras, Kernel};
 pub use matrix::Matrix;

@@ -32,6 +32,10 @@ pub const WIDEST_HEAD: usize = 256;
 pub const ARGMAX_THREADS: usize = 256;
 /// Values each of them looks at.
 pub const ARGMAX_EACH: usize = 16;
+/// Threads of a workgroup that measures the adapter's ceiling.
+pub const CEILING_THREADS: usize = 256;
+/// vec4s each of them sums.
+pub const CEILING_SUMS: usize = 8;
 /// Most workgroups in one dimension of a dispatch.
 pub const GRID: usize = 65_535;
 
@@ -49,6 +53,7 @@ pub fn header() -> String {
         ("ATTENTION_CHUNK", ATTENTION_CHUNK),
         ("ARGMAX_THREADS", ARGMAX_THREADS),
         ("ARGMAX_EACH", ARGMAX_EACH),
+        ("CEILING_THREADS", CEILING_THREADS),
         ("GRID", GRID),
     ]
     .iter()

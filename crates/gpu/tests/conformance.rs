@@ -1,4 +1,5 @@
 //! The suite over every set of extras that the adapter of this machine has.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

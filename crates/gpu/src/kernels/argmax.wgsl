@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = 0u; i < ARGMAX_EACH; i++) {
         let index = (group.x * ARGMAX_EACH + i) * ARGMAX_THREADS + thread;
         if (index < u.count) {
-            let free = (banned[index / 32u] >> (index % 32u) & 1u) == 0u;
+            let free = ((banned[index / 32u] >> (index % 32u)) & 1u) == 0u;
             if (free) {
                 let value = values[index];
                 best = better(best, vec4<u32>(key_of(value), index, select(0u, 1u, is_nan(value)), 0u));

@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use llavaguard_backend::{DType, Device, DeviceError, Epilogue, quant};
-use llavaguard_cpu::CpuDevice;
 use llavaguard_model::{ModelConfig, ModelError};
 use serde::Serialize;
 
@@ -39,8 +38,8 @@ pub struct Product {
 }
 
 /// Measures every shape in every format, `rounds` times.
-pub fn measure(
-    device: &CpuDevice,
+pub fn measure<D: Device>(
+    device: &D,
     config: &ModelConfig,
     rounds: usize,
     progress: &Progress,
@@ -96,8 +95,8 @@ fn shapes(config: &ModelConfig) -> Vec<(&'static str, (usize, usize, usize))> {
     shapes
 }
 
-fn rates(
-    device: &CpuDevice,
+fn rates<D: Device>(
+    device: &D,
     (rows, inputs, outputs): (usize, usize, usize),
     format: DType,
     rounds: usize,

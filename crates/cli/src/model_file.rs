@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use llavaguard_backend::{DType, Device, block_on};
+use llavaguard_backend::{Device, block_on};
 use llavaguard_cpu::CpuDevice;
 use llavaguard_gpu::{GpuDevice, Options};
 use llavaguard_guard::Engine;
-use llavaguard_model::ModelError;
 use llavaguard_model::gguf::{ByteSource, FileSource, Gguf};
+use llavaguard_model::{ModelConfig, ModelError};
 
 use crate::args::ModelArgs;
 use crate::failure::Failure;
@@ -67,26 +67,22 @@ pub fn load_on_gpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<GpuDe
     let mut file = ModelFile::open(args.model.as_deref())?;
     let gguf = Gguf::open(file.source.as_mut())
         .map_err(|error| Failure::from(ModelError::from(error)).about(&file.name))?;
-    let sizes = gguf.sizes();
+    let config = ModelConfig::from_gguf(&gguf)
+        .map_err(|error| Failure::from(ModelError::from(error)).about(&file.name))?;
     let options = Options {
         adapter: args.adapter.clone(),
         ..Options::default()
     };
     let device = block_on(GpuDevice::new(&options)).map_err(ModelError::from)?;
-    block_on(device.reserve_for(&sizes)).map_err(ModelError::from)?;
-    let engine = load(device, &mut file, progress)?;
-    let config = engine.network().config();
     let heads = [config.vision.head_dim(), config.language.head_dim];
-    let stored = |format: &DType| sizes.iter().any(|(.., stored)| stored == format);
-    let formats: Vec<DType> = DType::ALL.into_iter().filter(stored).collect();
-    let agree = block_on(engine.device().self_test(&formats, &heads));
-    if !agree.map_err(ModelError::from)? {
+    let agree = block_on(device.admit(&gguf.sizes(), &heads)).map_err(ModelError::from)?;
+    if !agree {
         output::note(
             "This GPU's driver computes one row and many differently; one slower kernel serves both, \
              so that results stay the same.",
         );
     }
-    Ok(engine)
+    load(device, &mut file, progress)
 }
 
 fn load<D: Device>(

@@ -177,7 +177,7 @@ impl GpuDevice {
         self.pool.bytes()
     }
 
-    /// Compiles kernels ahead of their first use.
+    /// Compiles kernels ahead of their first use. A browser does so beside what follows.
     pub fn prepare(&self, kernels: impl IntoIterator<Item = Kernel>) {
         for kernel in kernels {
             self.pipelines.pipeline(&self.device, kernel);
@@ -192,15 +192,6 @@ impl GpuDevice {
     /// Makes every number of rows go through the same kernels, or lets each go through its fastest.
     pub fn set_alike(&self, alike: bool) {
         self.alike.set(alike);
-    }
-
-    /// Whether the device can hold weights of these rows, columns and formats.
-    ///
-    /// # Errors
-    /// [`DeviceError::OutOfMemory`] where it cannot, with what they take.
-    pub async fn reserve_for(&self, weights: &[(usize, usize, DType)]) -> Result<(), DeviceError> {
-        let bytes = |&(rows, cols, dtype): &(usize, usize, DType)| device_bytes(rows, cols, dtype);
-        self.reserve(weights.iter().map(bytes).sum()).await
     }
 
     /// Whether the device can hold `bytes` more, found out by asking it for them.

@@ -193,8 +193,9 @@ impl Kernel {
                 .count("HEAD_QUADS", head_dim.div_ceil(4)),
             ),
             Kernel::Embed { weight } => {
-                let embed = include_str!("kernels/embed.wgsl");
-                expand(stored(weight, (2, 3)).then(embed))
+                let mut template = stored(weight, (2, 3));
+                template.then(include_str!("kernels/linear.wgsl"));
+                expand(template.then(include_str!("kernels/embed.wgsl")))
             }
             Kernel::Copy => plain(include_str!("kernels/copy.wgsl")),
             Kernel::Gather => plain(include_str!("kernels/gather.wgsl")),
@@ -223,8 +224,9 @@ impl Kernel {
         }
     }
 
-    /// Every kernel that a device with `extras` can come to run, heads being `head_dims` wide.
-    pub fn all(extras: Extras, head_dims: &[usize]) -> Vec<Kernel> {
+    /// Every kernel that a device with `extras` can come to run for weights in `formats` and heads
+    /// `head_dims` wide.
+    pub fn all(extras: Extras, formats: &[DType], head_dims: &[usize]) -> Vec<Kernel> {
         let mut all = vec![
             Kernel::Round,
             Kernel::Rotary,
@@ -242,7 +244,7 @@ impl Kernel {
             let subgroups = extras.subgroups;
             all.push(Kernel::Norm { centred, subgroups });
         }
-        for weight in DType::ALL {
+        for &weight in formats {
             let bytes = extras.byte_dots && weight.block_len() > 1;
             let half = extras.half && !bytes && weight != DType::F32;
             all.push(Kernel::Embed { weight });
@@ -419,6 +421,10 @@ fn attention(head_dim: usize, split: bool) -> String {
             part(3)
         )
     };
+    let fetch = |name: &str| {
+        let file = include_str!("kernels/attention_fetch.wgsl");
+        file.replace("{{READ}}", &read(name))
+    };
     let store = if whole {
         "out[at + quad] = value;".to_owned()
     } else {
@@ -451,8 +457,8 @@ fn attention(head_dim: usize, split: bool) -> String {
         .set("PAD", pad)
         .set("UNIT", if whole { "vec4<f32>" } else { "f32" })
         .set("READ_Q", &read("q"))
-        .set("READ_K", &read("k"))
-        .set("READ_V", &read("v"))
+        .set("FETCH_K", &fetch("k"))
+        .set("FETCH_V", &fetch("v"))
         .flag("SPLIT", split)
         .count("HEAD_QUADS", quads)
         .count("HEAD_UNITS", if whole { quads } else { head_dim })

@@ -12,7 +12,9 @@
 use llavaguard_backend::{AttentionShape, BLOCK, DType, Device, DeviceError, Epilogue, quant};
 
 use crate::device::GpuDevice;
+use crate::kernels::Kernel;
 use crate::tiles::ATTENTION_CHUNK;
+use crate::weight::device_bytes;
 
 /// Inner size of the products compared: several blocks and a part of one.
 const INNER: usize = 320;
@@ -22,6 +24,27 @@ const TOLERANCE: f64 = 2e-4;
 const FEATURES: usize = 48;
 
 impl GpuDevice {
+    /// Whether a model may be loaded: whether its weights, by rows, columns and format, fit the device,
+    /// and whether that computes rightly what the model needs. Compiles the model's kernels.
+    ///
+    /// Gives whether kernels for few and many rows agree, as [`GpuDevice::self_test`] does.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfMemory`] with what the weights take, or [`DeviceError::Lost`] where the
+    /// device computes wrongly.
+    pub async fn admit(
+        &self,
+        weights: &[(usize, usize, DType)],
+        heads: &[usize],
+    ) -> Result<bool, DeviceError> {
+        let bytes = |&(rows, cols, dtype): &(usize, usize, DType)| device_bytes(rows, cols, dtype);
+        self.reserve(weights.iter().map(bytes).sum()).await?;
+        let stored = |format: &DType| weights.iter().any(|(.., stored)| stored == format);
+        let formats: Vec<DType> = DType::ALL.into_iter().filter(stored).collect();
+        self.prepare(Kernel::all(self.extras(), &formats, heads));
+        self.self_test(&formats, heads).await
+    }
+
     /// Tests the adapter for weights in `formats` and heads so wide. Gives whether kernels for few and
     /// many rows agree; where they do not, one kernel serves all from now on.
     ///

@@ -77,15 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let chunk_end = min(end, chunk + ATTENTION_CHUNK);
         for (var first = chunk; first < chunk_end; first += KEYS) {
             workgroupBarrier();
-            for (var i = thread; i < KEYS * HEAD_QUADS; i += THREADS) {
-                let key = first + i / HEAD_QUADS;
-                let at = (i / HEAD_QUADS) * KEY_STRIDE + i % HEAD_QUADS;
-                let start = key * u.kv_stride + kv_head * HEAD_UNITS;
-                kv_tile[at] = vec4<f32>(0.0);
-                if (key < end) {
-                    kv_tile[at] = {{READ_K}};
-                }
-            }
+            {{FETCH_K}}
             workgroupBarrier();
             //#for j in PART_KEYS
             let key_$j = part + $ju * ATTENTION_PARTS;
@@ -103,15 +95,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             scores[lane * KEYS + key_$j] = select(LOWEST, score_$j, visible_$j);
             //#end
             workgroupBarrier();
-            for (var i = thread; i < KEYS * HEAD_QUADS; i += THREADS) {
-                let key = first + i / HEAD_QUADS;
-                let at = (i / HEAD_QUADS) * KEY_STRIDE + i % HEAD_QUADS;
-                let start = key * u.kv_stride + kv_head * HEAD_UNITS;
-                kv_tile[at] = vec4<f32>(0.0);
-                if (key < end) {
-                    kv_tile[at] = {{READ_V}};
-                }
-            }
+            {{FETCH_V}}
             var now = highest;
             for (var i = 0u; i < KEYS; i++) {
                 now = max(now, scores[lane * KEYS + i]);

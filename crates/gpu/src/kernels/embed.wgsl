@@ -1,18 +1,5 @@
-// Rows of a table: a thread a vec4 of the output.
+// Rows of a table: a thread a vec4 of the output. The uniforms are those of products.
 
-struct Linear {
-    rows: u32,
-    x_quads: u32,
-    blocks: u32,
-    out_quads: u32,
-    panel: u32,
-    // Panels in this part of the table.
-    panel_end: u32,
-    // The first row of this part, in vec4s as for products.
-    out_first: u32,
-}
-
-@group(0) @binding(0) var<uniform> u: Linear;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 

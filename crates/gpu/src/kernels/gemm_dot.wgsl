@@ -5,15 +5,6 @@ var<workgroup> x_tile: array<vec4<u32>, GEMM_THREADS_DOWN * THREAD_ROWS * 2u>;
 var<workgroup> x_scale_tile: array<f32, GEMM_THREADS_DOWN * THREAD_ROWS>;
 var<workgroup> w_tile: array<vec4<u32>, BLOCK_QUADS * GEMM_THREADS_ACROSS>;
 
-fn dots(x: u32, w: vec4<u32>) -> vec4<i32> {
-    return vec4<i32>(
-        dot4I8Packed(x, w.x),
-        dot4I8Packed(x, w.y),
-        dot4I8Packed(x, w.z),
-        dot4I8Packed(x, w.w),
-    );
-}
-
 @compute @workgroup_size(GEMM_THREADS_ACROSS * GEMM_THREADS_DOWN)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let across = thread % GEMM_THREADS_ACROSS;

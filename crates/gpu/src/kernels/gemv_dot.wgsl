@@ -4,15 +4,6 @@
 var<workgroup> parts: array<vec4<i32>, THREAD_ROWS * GEMV_BLOCKS * PANEL_QUADS>;
 var<workgroup> part_scales: array<vec4<f32>, GEMV_BLOCKS * PANEL_QUADS>;
 
-fn dots(x: u32, w: vec4<u32>) -> vec4<i32> {
-    return vec4<i32>(
-        dot4I8Packed(x, w.x),
-        dot4I8Packed(x, w.y),
-        dot4I8Packed(x, w.z),
-        dot4I8Packed(x, w.w),
-    );
-}
-
 @compute @workgroup_size(GEMV_BLOCKS * PANEL_QUADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let panel = u.panel + group.x;

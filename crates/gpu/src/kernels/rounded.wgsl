@@ -17,3 +17,13 @@ fn x_scale(row: u32, block: u32) -> f32 {
     }
     return x_scales[row * u.blocks + block];
 }
+
+// Four bytes of a row by those of four features.
+fn dots(x: u32, w: vec4<u32>) -> vec4<i32> {
+    return vec4<i32>(
+        dot4I8Packed(x, w.x),
+        dot4I8Packed(x, w.y),
+        dot4I8Packed(x, w.z),
+        dot4I8Packed(x, w.w),
+    );
+}

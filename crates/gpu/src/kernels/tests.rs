@@ -16,7 +16,7 @@ fn variants() -> Vec<Kernel> {
             subgroups: bits & 2 != 0,
             byte_dots: bits & 4 != 0,
         };
-        all.extend(Kernel::all(extras, &HEADS));
+        all.extend(Kernel::all(extras, &DType::ALL, &HEADS));
     }
     let mut seen = HashSet::new();
     all.retain(|kernel| seen.insert(*kernel));

@@ -8,8 +8,13 @@ export { serve } from '../../www/demo/scripts/serve.mjs';
 /** @typedef {import('../../www/node_modules/playwright-core/index.js').Browser} Browser */
 /** @typedef {import('../../www/node_modules/playwright-core/index.js').Page} Page */
 
-/** Starts a browser that asks nothing of the network by itself. */
-export function launch() {
+/**
+ * Starts a browser that asks nothing of the network by itself; with `webgpu` it offers a GPU in
+ * software (SwiftShader), the same on every machine.
+ *
+ * @param {{ webgpu?: boolean }} [options]
+ */
+export function launch({ webgpu = false } = {}) {
   return playwright.chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
     args: [
@@ -21,6 +26,7 @@ export function launch() {
       '--disable-component-update',
       '--disable-sync',
       '--disable-dev-shm-usage',
+      ...(webgpu ? ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] : []),
     ],
   });
 }

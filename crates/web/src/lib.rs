@@ -8,6 +8,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `engine` | load, open, judge, assess |
+//! | `device` | what the network runs on in this build: the CPU or a GPU |
 //! | `host` | what the worker offers the engine: bytes of the model, a clock, a place to yield |
 //! | `request` | options as JSON |
 //! | `error` | errors as JavaScript sees them |
@@ -16,6 +17,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod device;
 mod engine;
 mod error;
 mod host;

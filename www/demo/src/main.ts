@@ -14,6 +14,9 @@ const judge = new Judge(
   new ResultPanel(() => {
     judge.stop();
   }),
+  () => {
+    model.refresh();
+  },
 );
 const policy = new PolicyPanel(
   (document) => {

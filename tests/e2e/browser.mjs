@@ -25,9 +25,18 @@ const OPTIONS = {
   ],
 };
 
-/** Starts a browser that asks nothing of the network by itself. */
-export function launch() {
-  return playwright.chromium.launch(OPTIONS);
+/** Chromium's GPU in software (SwiftShader), the same on every machine. */
+const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/**
+ * Starts a browser that asks nothing of the network by itself; with `webgpu` it offers a GPU in
+ * software.
+ *
+ * @param {{ webgpu?: boolean }} [options]
+ */
+export function launch({ webgpu = false } = {}) {
+  const args = [...OPTIONS.args, ...(webgpu ? WEBGPU : [])];
+  return playwright.chromium.launch({ ...OPTIONS, args });
 }
 
 /**

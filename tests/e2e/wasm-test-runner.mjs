@@ -1,7 +1,7 @@
 /**
  * Runs Rust tests built for WebAssembly in headless Chromium; cargo's runner for that target:
  *
- *   node wasm-test-runner.mjs TEST.wasm [ARGUMENT]...
+ *   node wasm-test-runner.mjs --BUILD TEST.wasm [ARGUMENT]...
  *
  * wasm-bindgen's own runner serves the page (with the headers that isolate it) but wants a WebDriver
  * to open it; here the same browser does that as for all other tests.
@@ -12,8 +12,11 @@ import { createServer } from 'node:net';
 
 import { launch } from './browser.mjs';
 
-/** Longest a test binary may take, in milliseconds. */
-const LIMIT = 300_000;
+const [build, ...command] = process.argv.slice(2);
+const webgpu = build === '--webgpu';
+
+/** Longest a test binary may take, in milliseconds; a GPU in software is slow. */
+const LIMIT = webgpu ? 1_800_000 : 300_000;
 
 /** A port nobody uses. */
 async function freePort() {
@@ -40,11 +43,11 @@ async function reachable(address) {
 
 const address = `127.0.0.1:${await freePort()}`;
 const runner = process.env['WASM_BINDGEN'] ?? 'wasm-bindgen';
-const server = spawn(`${runner}-test-runner`, process.argv.slice(2), {
+const server = spawn(`${runner}-test-runner`, command, {
   env: { ...process.env, NO_HEADLESS: '1', WASM_BINDGEN_TEST_ADDRESS: address },
   stdio: ['ignore', 'ignore', 'inherit'],
 });
-const browser = await launch();
+const browser = await launch({ webgpu });
 try {
   await reachable(`http://${address}/`);
   const page = await browser.newPage();

@@ -136,6 +136,16 @@ need_chromium() {
   export CHROMIUM
 }
 
+# A Vulkan driver for the GPU device's tests: the machine's own, else one in software.
+need_vulkan() {
+  local folder
+  for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d; do
+    if compgen -G "$folder/*.json" >/dev/null && ldconfig -p | grep -q 'libvulkan\.so\.1'; then return; fi
+  done
+  apt_install mesa-vulkan-drivers libvulkan1 ||
+    die "the GPU device's tests need a Vulkan driver, and Debian's mesa-vulkan-drivers and libvulkan1 could not be installed (that needs apt-get and root or sudo). Install a driver and run this again"
+}
+
 build_wasm_modules() {
   step "building the WebAssembly modules"
   need_wasm_rust
@@ -145,7 +155,8 @@ build_wasm_modules() {
 
 # Rust to www/sdk/wasm/.
 build_wasm() {
-  [[ -f www/sdk/wasm/simd/llavaguard_bg.wasm && -f www/sdk/wasm/relaxed/llavaguard_bg.wasm ]] ||
+  [[ -f www/sdk/wasm/simd/llavaguard_bg.wasm && -f www/sdk/wasm/relaxed/llavaguard_bg.wasm &&
+    -f www/sdk/wasm/webgpu/llavaguard_bg.wasm ]] ||
     rm -f "$TOOLS/stamps/wasm"
   once wasm "$(fingerprint Cargo.toml Cargo.lock rust-toolchain.toml crates www/sdk/scripts)" \
     build_wasm_modules

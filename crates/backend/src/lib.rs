@@ -18,6 +18,7 @@ pub mod quant;
 mod rate;
 pub mod reference;
 mod rounding;
+pub mod tables;
 
 pub use block_on::block_on;
 pub use control::{Cancelled, Control, Stage, Unattended};

@@ -54,6 +54,18 @@ pub struct Cli {
 /// Reads the arguments of this process. Ends it where they ask for help or make no sense.
 pub fn parse() -> Cli {
     let cli = Cli::parse();
+    let model = match &cli.command {
+        Command::Assess(args) => Some(&args.model),
+        Command::Trace(args) => Some(&args.model),
+        Command::Bench(args) => Some(&args.model),
+        _ => None,
+    };
+    if model.is_some_and(|model| model.adapter.is_some() && model.device != DeviceKind::Gpu) {
+        let message = "--adapter names a GPU: it needs --device gpu";
+        Cli::command()
+            .error(ErrorKind::ArgumentConflict, message)
+            .exit();
+    }
     if let Command::Assess(args) = &cli.command
         && args
             .images
@@ -392,6 +404,21 @@ pub struct ModelArgs {
     /// Threads to use; as many as this machine runs at once otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// What the network runs on
+    #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
+    pub device: DeviceKind,
+    /// GPU adapter to use, by a part of its name; a real GPU otherwise, never software by itself
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+}
+
+/// What the network runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// The processor
+    Cpu,
+    /// A GPU, through Vulkan, Metal or DirectX 12
+    Gpu,
 }
 
 /// The policy.

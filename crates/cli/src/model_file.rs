@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use llavaguard_backend::block_on;
+use llavaguard_backend::{Device, block_on};
 use llavaguard_cpu::CpuDevice;
+use llavaguard_gpu::{GpuDevice, Options};
 use llavaguard_guard::Engine;
-use llavaguard_model::ModelError;
-use llavaguard_model::gguf::{ByteSource, FileSource};
+use llavaguard_model::gguf::{ByteSource, FileSource, Gguf};
+use llavaguard_model::{ModelConfig, ModelError};
 
 use crate::args::ModelArgs;
 use crate::failure::Failure;
-use crate::input;
 use crate::progress::Progress;
+use crate::{input, output};
 
 /// The demo model (`models/demo/MODEL_CARD.md`).
 static DEMO: &[u8] = include_bytes!("../../../models/demo/llavaguard-demo-q8_0.gguf");
@@ -51,10 +52,44 @@ impl ModelFile {
     }
 }
 
-/// Loads the model asked for.
-pub fn load_engine(args: &ModelArgs, progress: &Progress) -> Result<Engine<CpuDevice>, Failure> {
+/// How an engine on some device is loaded.
+pub type Load<D> = fn(&ModelArgs, &Progress) -> Result<Engine<D>, Failure>;
+
+/// Loads the model asked for into the CPU device.
+pub fn load_on_cpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<CpuDevice>, Failure> {
     let mut file = ModelFile::open(args.model.as_deref())?;
     let device = CpuDevice::new(args.threads.map(usize::from)).map_err(ModelError::from)?;
+    load(device, &mut file, progress)
+}
+
+/// Loads the model asked for into a GPU, once it is clear that it fits there.
+pub fn load_on_gpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<GpuDevice>, Failure> {
+    let mut file = ModelFile::open(args.model.as_deref())?;
+    let gguf = Gguf::open(file.source.as_mut())
+        .map_err(|error| Failure::from(ModelError::from(error)).about(&file.name))?;
+    let config = ModelConfig::from_gguf(&gguf)
+        .map_err(|error| Failure::from(ModelError::from(error)).about(&file.name))?;
+    let options = Options {
+        adapter: args.adapter.clone(),
+        ..Options::default()
+    };
+    let device = block_on(GpuDevice::new(&options)).map_err(ModelError::from)?;
+    let heads = [config.vision.head_dim(), config.language.head_dim];
+    let agree = block_on(device.admit(&gguf.sizes(), &heads)).map_err(ModelError::from)?;
+    if !agree {
+        output::note(
+            "This GPU's driver computes one row and many differently; one slower kernel serves both, \
+             so that results stay the same.",
+        );
+    }
+    load(device, &mut file, progress)
+}
+
+fn load<D: Device>(
+    device: D,
+    file: &mut ModelFile,
+    progress: &Progress,
+) -> Result<Engine<D>, Failure> {
     progress.about(file.name());
     let engine = block_on(Engine::load(device, file.source.as_mut(), progress));
     progress.clear();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use llavaguard_backend::tables::{rotary_frequencies, taps};
 use llavaguard_backend::{
     AttentionShape, CacheShape, DType, Device, DeviceError, Epilogue, Rounding, RowRef, check,
 };
@@ -260,7 +261,7 @@ impl Device for CpuDevice {
         theta: f32,
     ) -> Result<(), DeviceError> {
         check::rotary(x.size(), head_dim, first)?;
-        let frequencies = rows::rotary_frequencies(head_dim, theta);
+        let frequencies = rotary_frequencies(head_dim, theta);
         let cols = x.cols;
         x.rounded = RoundedForms::default();
         self.workers.bands(&mut x.data, cols, 8, |band, rows| {
@@ -368,7 +369,7 @@ impl Device for CpuDevice {
         to: (usize, usize),
     ) -> Result<Matrix, DeviceError> {
         check::pool_bilinear(x.size(), from, to)?;
-        let (down, across) = (rows::taps(from.0, to.0), rows::taps(from.1, to.1));
+        let (down, across) = (taps(from.0, to.0), taps(from.1, to.1));
         let cols = x.cols;
         let mut out = Matrix::unset("pool_bilinear", to.0 * to.1, cols, &self.buffers)?;
         self.workers.bands(&mut out.data, cols, 2, |band, rows| {

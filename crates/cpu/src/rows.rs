@@ -1,5 +1,7 @@
 //! Operations row by row or element by element: norms, rotary embedding, pooling.
 
+use llavaguard_backend::tables::{Tap, rotary_turn};
+
 use crate::math;
 use crate::matrix::Matrix;
 use crate::simd::{Kernel, Simd};
@@ -47,14 +49,6 @@ impl Kernel for RmsNorm<'_> {
     }
 }
 
-/// How fast each pair of a head turns, in radians a position: rounded to f32, as transformers rounds
-/// it (and the angle), because the networks were trained with those angles.
-pub(crate) fn rotary_frequencies(head_dim: usize, theta: f32) -> Vec<f32> {
-    (0..head_dim / 2)
-        .map(|i| f64::from(theta).powf(-((2 * i) as f64) / head_dim as f64) as f32)
-        .collect()
-}
-
 /// Rotary embedding of one row of heads at `position`; `turn` is scratch.
 pub(crate) fn rotate(
     row: &mut [f32],
@@ -63,10 +57,11 @@ pub(crate) fn rotate(
     turn: &mut Vec<(f32, f32)>,
 ) {
     turn.clear();
-    turn.extend(frequencies.iter().map(|frequency| {
-        let (sin, cos) = f64::from(position as f32 * frequency).sin_cos();
-        (sin as f32, cos as f32)
-    }));
+    turn.extend(
+        frequencies
+            .iter()
+            .map(|&frequency| rotary_turn(position, frequency)),
+    );
     for head in row.chunks_exact_mut(2 * frequencies.len()) {
         let (low, high) = head.split_at_mut(frequencies.len());
         for ((low, high), (sin, cos)) in low.iter_mut().zip(high).zip(turn.iter()) {
@@ -75,30 +70,6 @@ pub(crate) fn rotate(
             *high = b * cos + a * sin;
         }
     }
-}
-
-/// The two source indices an output index lies between, and how far it is towards the second.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tap {
-    low: usize,
-    high: usize,
-    part: f32,
-}
-
-/// Taps of bilinear resizing along one side, source coordinates in f64.
-pub(crate) fn taps(from: usize, to: usize) -> Vec<Tap> {
-    let scale = from as f64 / to as f64;
-    (0..to)
-        .map(|i| {
-            let source = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
-            let low = (source as usize).min(from - 1);
-            Tap {
-                low,
-                high: (low + 1).min(from - 1),
-                part: (source - low as f64) as f32,
-            }
-        })
-        .collect()
 }
 
 /// One output row of bilinear resizing of a grid `wide` rows wide.

@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{Watch, engine, parity_folder};
-use llavaguard_backend::{DType, block_on};
+use common::{Watch, engine_on, parity_folder};
+use llavaguard_backend::{DType, Device, block_on};
+use llavaguard_cpu::CpuDevice;
+use llavaguard_gpu::{Extras, GpuDevice, Options, Wanted, adapters};
 use llavaguard_guard::{ImageInput, Trace};
 use llavaguard_policy::{ChatWrapping, Detail, Policy, Segment};
 use safetensors::{Dtype, SafeTensors};
@@ -72,8 +74,9 @@ fn prompt(golden: &[u8]) -> Vec<Segment> {
     segments
 }
 
-fn check(model: &str, quant: DType, tolerance: f32) {
-    let engine = engine(model, quant, 2);
+fn check<D: Device>(device: D, model: &str, quant: DType, tolerance: f32) {
+    let engine = engine_on(device, model, quant);
+    let name = engine.device().name();
     let goldens = goldens(model);
     assert!(
         goldens.len() >= 3,
@@ -90,7 +93,7 @@ fn check(model: &str, quant: DType, tolerance: f32) {
         let tracing = engine.trace_prompt(input, &prompt, Detail::High, &watch);
         let trace = block_on(tracing).unwrap();
         compare(
-            &format!("{model} {quant} {image}"),
+            &format!("{name}: {model} {quant} {image}"),
             &trace,
             &golden,
             tolerance,
@@ -153,16 +156,50 @@ fn models() -> Vec<String> {
     names
 }
 
+fn cpu() -> CpuDevice {
+    CpuDevice::new(Some(2)).unwrap()
+}
+
+/// The GPU of this machine, or software in its stead; there must be one of them.
+fn gpu(extras: Wanted) -> GpuDevice {
+    let adapter = block_on(adapters()).into_iter().next();
+    let adapter = adapter.expect("no Vulkan adapter; Debian's mesa-vulkan-drivers has one");
+    let options = Options {
+        adapter: Some(adapter.name),
+        extras,
+        ..Options::default()
+    };
+    block_on(GpuDevice::new(&options)).unwrap()
+}
+
 #[test]
 fn f32_equals_transformers_at_every_stage() {
     for model in models() {
-        check(&model, DType::F32, 2e-5);
+        check(cpu(), &model, DType::F32, 2e-5);
     }
 }
 
 #[test]
 fn f16_weights_stay_close() {
     for model in models() {
-        check(&model, DType::F16, 2e-2);
+        check(cpu(), &model, DType::F16, 2e-2);
+    }
+}
+
+#[test]
+fn f32_equals_transformers_at_every_stage_on_a_gpu() {
+    for model in models() {
+        for extras in [Wanted::Exactly(Extras::default()), Wanted::Best] {
+            check(gpu(extras), &model, DType::F32, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn f16_weights_stay_close_on_a_gpu() {
+    for model in models() {
+        for extras in [Wanted::Exactly(Extras::default()), Wanted::Best] {
+            check(gpu(extras), &model, DType::F16, 2e-2);
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use llavaguard_cpu::CpuDevice;
 use llavaguard_guard::{Assessment, ImageInput, Session};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::device::{self, EngineDevice};
 use crate::error::JsError;
 use crate::host::{Host, Reader, ReaderSource};
-use crate::{rate, request};
+use crate::request;
 
 /// An image as the page has it.
 #[wasm_bindgen]
@@ -52,8 +52,8 @@ impl Image {
 /// A loaded model and the sessions that are open on it.
 #[wasm_bindgen]
 pub struct Engine {
-    engine: llavaguard_guard::Engine<CpuDevice>,
-    sessions: RefCell<BTreeMap<u32, Session<CpuDevice>>>,
+    engine: llavaguard_guard::Engine<EngineDevice>,
+    sessions: RefCell<BTreeMap<u32, Session<EngineDevice>>>,
     next_session: Cell<u32>,
 }
 
@@ -61,11 +61,7 @@ pub struct Engine {
 impl Engine {
     /// Loads a model file.
     pub async fn load(reader: Reader, host: Host) -> Result<Engine, JsError> {
-        let device = rate::device()
-            .await
-            .map_err(llavaguard_guard::Error::from)?;
-        let engine =
-            llavaguard_guard::Engine::load(device, &mut ReaderSource(reader), &host).await?;
+        let engine = device::load(&mut ReaderSource(reader), &host).await?;
         Ok(Engine {
             engine,
             sessions: RefCell::default(),

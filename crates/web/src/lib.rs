@@ -8,6 +8,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `engine` | load, open, judge, assess |
+//! | `device` | what the network runs on in this build: the CPU or a GPU |
 //! | `host` | what the worker offers the engine: bytes of the model, a clock, a place to yield |
 //! | `store` | the loader of model files over the worker's network and storage |
 //! | `probe` | how fast this machine is, before a model is here |
@@ -19,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod device;
 mod engine;
 mod error;
 mod host;

@@ -1,6 +1,6 @@
 //! How fast this machine is, before a model is here.
 
-use llavaguard_backend::{DType, DeviceError, Product};
+use llavaguard_backend::DType;
 use llavaguard_store::Manifest;
 use serde_json::json;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -27,7 +27,8 @@ const EFFICIENCY: f64 = 0.7;
 #[wasm_bindgen(js_name = measureSpeed)]
 pub async fn measure_speed(manifest: &str) -> Result<String, JsError> {
     let manifest = Manifest::from_json(manifest)?;
-    let measured = giga_operations_per_second().await;
+    // In products of the shape most of the work has.
+    let measured = rate::rate((ROWS, SIDE, SIDE), DType::Q8_0, LEAST_MS).await;
     let rate = 1e9 * measured.map_err(llavaguard_guard::Error::from)?;
     let seconds = operations(&manifest) / (rate * EFFICIENCY);
     Ok(json!({
@@ -35,13 +36,6 @@ pub async fn measure_speed(manifest: &str) -> Result<String, JsError> {
         "seconds_to_verdict": seconds,
     })
     .to_string())
-}
-
-/// In products of the shape most of the work has.
-async fn giga_operations_per_second() -> Result<f64, DeviceError> {
-    let device = rate::device().await?;
-    let product = Product::new(&device, (ROWS, SIDE, SIDE), DType::Q8_0).await?;
-    product.rate(&device, LEAST_MS, rate::now).await
 }
 
 /// Multiplications and additions until the verdict on one tile.

@@ -8,6 +8,7 @@ import type { ResultPanel } from './result-panel.js';
  */
 export class Judge {
   readonly #panel: ResultPanel;
+  readonly #onJudged: () => void;
   #guard: LlavaGuard | undefined;
   #absent = 'Waiting for the model…';
   #photo: File | undefined;
@@ -17,8 +18,10 @@ export class Judge {
   #opening = new AbortController();
   #judging = new AbortController();
 
-  constructor(panel: ResultPanel) {
+  /** `onJudged` is told after each judgement: another build may have taken over on the way. */
+  constructor(panel: ResultPanel, onJudged: () => void) {
     this.#panel = panel;
+    this.#onJudged = onJudged;
   }
 
   /** Takes a loaded model; judging goes on when its policy is set. */
@@ -105,6 +108,7 @@ export class Judge {
           if (current()) this.#panel.token(text);
         },
       });
+      this.#onJudged();
       if (current()) this.#panel.done(assessment);
     } catch (error) {
       if (!current()) return;

@@ -15,6 +15,9 @@ const judge = new Judge(
   new ResultPanel(() => {
     judge.stop();
   }),
+  () => {
+    model.refresh();
+  },
 );
 const policy = new PolicyPanel(
   (document) => {

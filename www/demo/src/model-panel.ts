@@ -1,4 +1,5 @@
 import {
+  type BuildName,
   forgetModelFile,
   LlavaGuard,
   type ModelSource,
@@ -17,6 +18,14 @@ type Picker = (options: {
   types: { description: string; accept: Record<string, string[]> }[];
 }) => Promise<FileSystemFileHandle[]>;
 
+const BUILDS: BuildName[] = ['webgpu', 'relaxed', 'simd'];
+
+/** The build that the page's address asks for, as in `?build=simd`. */
+function wantedBuild(): BuildName | undefined {
+  const wanted = new URLSearchParams(location.search).get('build');
+  return BUILDS.find((build) => build === wanted);
+}
+
 /** The card that loads the model and says what runs. */
 export class ModelPanel {
   readonly #status = element('model-status', HTMLParagraphElement);
@@ -29,6 +38,8 @@ export class ModelPanel {
   readonly #stored = new StoredPanel();
   #loading: AbortController | undefined;
   #loaded: string | undefined;
+  #guard: LlavaGuard | undefined;
+  #notes: string[] = [];
 
   constructor(onGuard: (guard: LlavaGuard) => void, onFailed: () => void) {
     this.#onGuard = onGuard;
@@ -99,19 +110,21 @@ export class ModelPanel {
     showText(this.#error, undefined);
     showText(this.#source, undefined);
     const notes: string[] = [];
+    const build = wantedBuild();
     try {
       const guard = await LlavaGuard.load({
         model,
+        ...(build === undefined ? {} : { build }),
         signal: loading.signal,
         onProgress: (progress) => {
           this.#show(progress, notes);
         },
       });
-      this.#loaded = [describe(guard), ...notes].join(' ');
-      this.#status.textContent = this.#loaded;
+      this.#guard = guard;
+      this.#notes = notes;
+      this.#tell(guard);
       this.#status.dataset['state'] = 'ready';
-      this.#status.dataset['build'] = guard.build;
-      showText(this.#source, describeSource(guard.source));
+        showText(this.#source, describeSource(guard.source));
       this.#onGuard(guard);
     } catch (error) {
       if (loading.signal.aborted) return;
@@ -126,18 +139,34 @@ export class ModelPanel {
     }
   }
 
+  /** Says what runs now: a lost GPU may have handed over to the CPU. */
+  refresh(): void {
+    const guard = this.#guard;
+    if (this.#status.dataset['state'] !== 'ready' || !guard) return;
+    if (this.#status.dataset['build'] === guard.build) return;
+    this.#notes.push(`(The ${this.#status.dataset['build'] ?? 'first'} build lost its GPU.)`);
+    this.#tell(guard);
+  }
+
+  #tell(guard: LlavaGuard): void {
+    this.#loaded = [describe(guard), ...this.#notes].join(' ');
+    this.#status.textContent = this.#loaded;
+    this.#status.dataset['build'] = guard.build;
+  }
+
   #show(progress: Progress, notes: string[]): void {
     if (progress.stage === 'fallback') {
-      notes.push(`(The ${progress.build} build did not start: ${progress.reason}.)`);
+      notes.push(`(The ${progress.build} build could not be used: ${progress.reason}.)`);
       return;
     }
+    if (progress.stage === 'retry') return;
     const { done, total } = progress;
     if (total > 0) this.#progress.value = done / total;
     this.#status.textContent = describeProgress(progress);
   }
 }
 
-function describeProgress(progress: Exclude<Progress, { stage: 'fallback' }>): string {
+function describeProgress(progress: Exclude<Progress, { stage: 'fallback' | 'retry' }>): string {
   const { stage, done, total } = progress;
   switch (stage) {
     case 'wait':
@@ -174,6 +203,7 @@ function describeSource({ verified, storage, repaired }: ModelSource): string {
 }
 
 function describe({ info, build, threads }: LlavaGuard): string {
+  if (build === 'webgpu') return `${info.name} is ready: webgpu build, ${info.device}.`;
   const workers = threads === 1 ? 'one thread' : `${threads} threads`;
   return `${info.name} is ready: ${build} build, ${workers}.`;
 }

@@ -52,7 +52,17 @@ export class ResultPanel {
   }
 
   progress(progress: Progress): void {
-    if (progress.stage === 'fallback') return;
+    if (progress.stage === 'fallback' || progress.stage === 'retry') {
+      // What was shown of the answer begins anew.
+      this.#verdict.hidden = true;
+      this.#rationale.textContent = '';
+      this.#status.textContent =
+        progress.stage === 'retry'
+          ? 'The GPU failed. Trying it once more…'
+          : 'The GPU failed. Going on with the CPU…';
+      return;
+    }
+    if (progress.stage === 'load') return;
     const text = STAGES[progress.stage];
     if (text !== undefined && this.#status.textContent !== text) this.#status.textContent = text;
     // How long the rationale will be is not known, only how long it may be.

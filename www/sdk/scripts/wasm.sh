@@ -3,11 +3,12 @@
 #
 #   simd     128-bit SIMD, one thread: for every page
 #   relaxed  relaxed SIMD and threads over shared memory: for cross-origin-isolated pages
+#   webgpu   the network on a GPU: where there is one; 128-bit SIMD for the rest
 #
-# Usage: wasm.sh build|test|clippy [simd|relaxed]...      both builds when none is named
+# Usage: wasm.sh build|test|clippy [simd|relaxed|webgpu]...      all builds when none is named
 #
 #   build   into www/sdk/wasm/<build>/
-#   test    the kernels' tests (crates/cpu/tests/wasm.rs), in headless Chromium
+#   test    the kernels' tests (tests/wasm.rs of crates/cpu or crates/gpu), in headless Chromium
 #   clippy  with rustup's own standard library, which need not fit the features to be checked against
 #
 # Expects what tests/lib/setup.sh finds or installs: WASM_CARGO, WASM_RUSTC, WASM_LINKER, WASM_BINDGEN.
@@ -17,9 +18,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 
 features() {
   case $1 in
-    simd) echo "+simd128" ;;
+    simd | webgpu) echo "+simd128" ;;
     relaxed) echo "+simd128,+relaxed-simd,+atomics,+bulk-memory,+mutable-globals" ;;
-    *) echo "there is no build '$1', only simd and relaxed" >&2 && return 2 ;;
+    *) echo "there is no build '$1', only simd, relaxed and webgpu" >&2 && return 2 ;;
   esac
 }
 
@@ -42,6 +43,9 @@ rustflags() {
   done
 }
 
+# The crate whose kernels a build runs.
+kernels() { if [[ $1 == webgpu ]]; then echo llavaguard-gpu; else echo llavaguard-cpu; fi; }
+
 # cargo_for BUILD CARGO COMMAND ARGUMENT...: runs a cargo command for one of the builds.
 cargo_for() {
   local build=$1 cargo=$2 command=$3
@@ -49,27 +53,30 @@ cargo_for() {
   # The bootstrap switch lets a stable compiler build the standard library.
   RUSTC_BOOTSTRAP=1 RUSTFLAGS=$(rustflags "$build" | tr '\n' ' ') CARGO_TARGET_DIR=$PWD/target/wasm-$build \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=${WASM_LINKER:-rust-lld} \
-    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node ../../tests/e2e/wasm-test-runner.mjs" \
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node ../../tests/e2e/wasm-test-runner.mjs --$build" \
     "$cargo" "$command" --locked --target wasm32-unknown-unknown "$@"
 }
 
 build() {
-  local out=www/sdk/wasm/$1
+  local out=www/sdk/wasm/$1 with=()
+  [[ $1 != webgpu ]] || with=(--features webgpu)
   RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" build --profile wasm --package llavaguard-web \
-    -Zbuild-std=std,panic_abort
+    "${with[@]}" -Zbuild-std=std,panic_abort
   rm -rf "$out"
   "$WASM_BINDGEN" --target web --out-name llavaguard --out-dir "$out" \
     "target/wasm-$1/wasm32-unknown-unknown/wasm/llavaguard_web.wasm"
 }
 
 run_tests() {
-  RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" test --profile wasm --package llavaguard-cpu \
+  RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" test --profile wasm --package "$(kernels "$1")" \
     --test wasm -Zbuild-std=std,panic_abort -Zpanic-abort-tests
 }
 
 clippy() {
-  WASM_RUSTC=rustc cargo_for "$1" cargo clippy --package llavaguard-cpu --package llavaguard-web \
-    --lib --test wasm -- -D warnings
+  local with=()
+  [[ $1 != webgpu ]] || with=(--features llavaguard-web/webgpu)
+  WASM_RUSTC=rustc cargo_for "$1" cargo clippy --package "$(kernels "$1")" --package llavaguard-web \
+    "${with[@]}" --lib --test wasm -- -D warnings
 }
 
 action=${1:-}
@@ -77,9 +84,9 @@ shift || true
 case $action in
   build | clippy) ;;
   test) action=run_tests ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
 esac
-(($#)) || set -- simd relaxed
+(($#)) || set -- simd relaxed webgpu
 for name; do
   features "$name" >/dev/null
   "$action" "$name"

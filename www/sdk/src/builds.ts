@@ -1,8 +1,9 @@
 /**
- * The WebAssembly modules of the package: `relaxed` needs relaxed SIMD and, for its threads, a
- * cross-origin-isolated page; `simd` runs in every current browser on one thread.
+ * The WebAssembly modules of the package: `webgpu` runs the network on a GPU; `relaxed` needs relaxed
+ * SIMD and, for its threads, a cross-origin-isolated page; `simd` runs in every current browser on
+ * one thread.
  */
-export type BuildName = 'relaxed' | 'simd';
+export type BuildName = 'webgpu' | 'relaxed' | 'simd';
 
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 // One function without parameters that gives a v128.
@@ -38,14 +39,54 @@ export interface Environment {
   crossOriginIsolated?: boolean;
 }
 
-/** The builds that can run here, best first. Looks at features, never at the browser's name. */
-export function supportedBuilds(environment: Environment = globalThis): BuildName[] {
+/** The builds on the CPU that can run here, best first. Looks at features, never at the browser's name. */
+export function cpuBuilds(environment: Environment = globalThis): Exclude<BuildName, 'webgpu'>[] {
   const has = (probe: keyof typeof PROBES) =>
     environment.WebAssembly.validate(new Uint8Array(PROBES[probe]));
-  const builds: BuildName[] = [];
+  const builds: Exclude<BuildName, 'webgpu'>[] = [];
   if (environment.crossOriginIsolated === true && has('relaxedSimd') && has('threads')) {
     builds.push('relaxed');
   }
   if (has('simd')) builds.push('simd');
   return builds;
+}
+
+/** What the `webgpu` build is told of the adapter; the browser tells a page more than it tells wgpu. */
+export interface Adapter {
+  /** For people: the vendor and the architecture. */
+  name: string;
+  /** Whether it is software on the CPU, which the builds for the CPU outrun. */
+  software: boolean;
+  /** Whether its dot products of bytes are no faster than floats. */
+  slowByteDots: boolean;
+}
+
+/** The part of WebGPU that is looked at. */
+export interface Gpu {
+  requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{
+    info: {
+      vendor: string;
+      architecture: string;
+      description: string;
+      isFallbackAdapter?: boolean;
+    };
+  } | null>;
+}
+
+/** The GPU adapter a page gets, if it gets one. */
+export async function gpuAdapter(
+  gpu = (globalThis.navigator as { gpu?: Gpu } | undefined)?.gpu,
+): Promise<Adapter | undefined> {
+  const adapter = await gpu
+    ?.requestAdapter({ powerPreference: 'high-performance' })
+    .catch(() => null);
+  if (!adapter) return undefined;
+  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
+  const known = [vendor, architecture, description].filter((part) => part !== '').join(' ');
+  return {
+    name: known === '' ? 'unnamed adapter' : known,
+    software:
+      isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(known),
+    slowByteDots: /apple/i.test(vendor),
+  };
 }

@@ -1,5 +1,5 @@
 import type { Assessment, Detail, Verdict } from './assessment.js';
-import { type BuildName, supportedBuilds } from './builds.js';
+import { type Adapter, type BuildName, cpuBuilds, gpuAdapter } from './builds.js';
 import { Connection } from './connection.js';
 import { LlavaGuardError, toErrorMessage } from './errors.js';
 import { type ImageInput, imageMessage } from './image.js';
@@ -36,9 +36,12 @@ export interface LoadOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops loading. */
   signal?: AbortSignal;
-  /** The WebAssembly build to use; by default the best that runs here. */
+  /**
+   * The WebAssembly build to use; by default the best that runs here. A GPU that is software on the
+   * CPU is used only where `webgpu` is asked for.
+   */
   build?: BuildName;
-  /** Threads of the `relaxed` build, 1 to 64; by default one for each processor core, 16 at most. */
+  /** Threads of the `relaxed` build (also where it takes over from `webgpu`), 1 to 64; by default one for each processor core, 16 at most. */
   threads?: number;
   /** Another way to start the package's worker script, for pages that host it elsewhere. */
   createWorker?: () => Worker;
@@ -128,7 +131,7 @@ function judgeNotices(options: JudgeOptions): (notice: Notice) => void {
       options.onVerdict?.({ rating, category, unsafe_probability });
     } else if (notice.type === 'rationale') {
       options.onToken?.(notice.text);
-    } else {
+    } else if (notice.type === 'progress') {
       options.onProgress?.(withoutType(notice));
     }
   };
@@ -146,24 +149,51 @@ function withoutType({ type: _, ...progress }: Extract<Notice, { type: 'progress
   return progress;
 }
 
+/** What runs in a guard's worker; another build may take over. */
+interface Running {
+  build: BuildName;
+  threads: number;
+  info: ModelInfo;
+}
+
+/** Passes notices on, and notes where another build has taken over. */
+function noting(running: Running, pass: (notice: Notice) => void): (notice: Notice) => void {
+  return (notice) => {
+    if (notice.type === 'build') {
+      const { build, threads, info } = notice;
+      Object.assign(running, { build, threads, info });
+    } else {
+      pass(notice);
+    }
+  };
+}
+
 /** A loaded model in a worker of its own. */
 export class LlavaGuard {
-  /** What is known about the model. */
-  readonly info: ModelInfo;
   /** Where its bytes came from, and whether they were verified. */
   readonly source: ModelSource;
-  /** The WebAssembly build that runs. */
-  readonly build: BuildName;
-  /** How many threads it uses. */
-  readonly threads: number;
   readonly #connection: Connection;
+  readonly #running: Running;
 
-  private constructor({ connection, build, threads }: Started, { info, source }: Loaded) {
+  private constructor(connection: Connection, running: Running, source: ModelSource) {
     this.#connection = connection;
-    this.build = build;
-    this.threads = threads;
-    this.info = info;
+    this.#running = running;
     this.source = source;
+  }
+
+  /** What is known about the model. */
+  get info(): ModelInfo {
+    return this.#running.info;
+  }
+
+  /** The WebAssembly build that runs. Where `webgpu` loses its GPU for good another takes over. */
+  get build(): BuildName {
+    return this.#running.build;
+  }
+
+  /** How many threads it uses. */
+  get threads(): number {
+    return this.#running.threads;
   }
 
   /**
@@ -185,9 +215,12 @@ export class LlavaGuard {
         keep,
         ...(trustedKeys ? { trustedKeys } : {}),
       } as const;
-      const onNotice = progressNotices(onProgress);
-      const loaded = await started.connection.request<Loaded>(request, { signal, onNotice });
-      return new LlavaGuard(started, loaded);
+      const { connection, build, threads } = started;
+      const running: Partial<Running> & Omit<Running, 'info'> = { build, threads };
+      const onNotice = noting(running as Running, progressNotices(onProgress));
+      const { info, source } = await connection.request<Loaded>(request, { signal, onNotice });
+      running.info = info;
+      return new LlavaGuard(connection, running as Running, source);
     } catch (error) {
       started.connection.close(disposed());
       throw error;
@@ -203,7 +236,7 @@ export class LlavaGuard {
    */
   static async probe(manifest: string | URL, options: ProbeOptions = {}): Promise<Probe> {
     const { signal, trustedKeys } = options;
-    const { connection, build, threads } = await start(options);
+    const { connection, build, next, threads } = await start(options);
     try {
       const request = {
         type: 'probe',
@@ -212,10 +245,9 @@ export class LlavaGuard {
         ...(trustedKeys ? { trustedKeys } : {}),
       } as const;
       const found = await connection.request<ProbeMessage>(request, { signal });
-      const builds = supportedBuilds();
       const gigabytes = (navigator as { deviceMemory?: number }).deviceMemory;
       const memory = gigabytes === undefined ? undefined : gigabytes * 2 ** 30;
-      return judgeProbe(found, builds.slice(Math.max(0, builds.indexOf(build))), threads, memory);
+      return judgeProbe(found, [build, ...next], threads, memory);
     } finally {
       connection.close(disposed());
     }
@@ -230,7 +262,7 @@ export class LlavaGuard {
     const message = { ...judgeMessage(options), detail: options.detail ?? 'auto' };
     return this.#connection.request<Assessment>(
       { type: 'assess', image: imageMessage(image), options: message },
-      { signal: options.signal, onNotice: judgeNotices(options) },
+      { signal: options.signal, onNotice: noting(this.#running, judgeNotices(options)) },
     );
   }
 
@@ -238,9 +270,12 @@ export class LlavaGuard {
   async session(image: ImageInput, options: OpenOptions = {}): Promise<GuardSession> {
     const session = await this.#connection.request<number>(
       { type: 'open', image: imageMessage(image), detail: options.detail ?? 'auto' },
-      { signal: options.signal, onNotice: progressNotices(options.onProgress) },
+      {
+        signal: options.signal,
+        onNotice: noting(this.#running, progressNotices(options.onProgress)),
+      },
     );
-    return new GuardSession(this.#connection, session);
+    return new GuardSession(this.#connection, session, this.#running);
   }
 
   /**
@@ -268,18 +303,20 @@ export class LlavaGuard {
 export class GuardSession {
   readonly #connection: Connection;
   readonly #session: number;
+  readonly #running: Running;
 
   /** @internal */
-  constructor(connection: Connection, session: number) {
+  constructor(connection: Connection, session: number, running: Running) {
     this.#connection = connection;
     this.#session = session;
+    this.#running = running;
   }
 
   /** Judges the image under a policy, with the same result as a fresh `assess`. */
   async judge(options: JudgeOptions = {}): Promise<Assessment> {
     return this.#connection.request<Assessment>(
       { type: 'judge', session: this.#session, options: judgeMessage(options) },
-      { signal: options.signal, onNotice: judgeNotices(options) },
+      { signal: options.signal, onNotice: noting(this.#running, judgeNotices(options)) },
     );
   }
 
@@ -306,6 +343,8 @@ interface Loaded {
 interface Started {
   connection: Connection;
   build: BuildName;
+  /** Builds that may take over from it. */
+  next: BuildName[];
   threads: number;
 }
 
@@ -354,19 +393,45 @@ function defaultThreads(): number {
   return Math.min(navigator.hardwareConcurrency || 1, 16);
 }
 
+/** What the `webgpu` build needs to know. */
+function gpuPart(
+  adapter: Adapter | undefined,
+  next: BuildName[],
+): { adapter: Adapter; next: BuildName[] } {
+  if (adapter) return { adapter, next };
+  throw new LlavaGuardError({
+    code: 'build.no_gpu',
+    message:
+      'This browser offers no WebGPU adapter here. Use another build, or a browser and a page (https or localhost) that have one.',
+  });
+}
+
 /** Starts the first build that runs. */
 async function start(options: Omit<LoadOptions, 'model'>): Promise<Started> {
   const { signal, onProgress, createWorker = defaultWorker } = options;
   if (options.threads !== undefined) checkThreads(options.threads);
-  const builds = options.build === undefined ? supportedBuilds() : [options.build];
+  const adapter =
+    options.build === undefined || options.build === 'webgpu' ? await gpuAdapter() : undefined;
+  const onCpu = cpuBuilds();
+  const best: BuildName[] = adapter && !adapter.software ? ['webgpu', ...onCpu] : onCpu;
+  const builds = options.build === undefined ? best : [options.build];
   const reasons: string[] = [];
   for (const build of builds) {
     signal?.throwIfAborted();
-    const threads = build === 'relaxed' ? (options.threads ?? defaultThreads()) : 1;
+    const threads = build === 'simd' ? 1 : (options.threads ?? defaultThreads());
     const connection = new Connection(createWorker());
     try {
-      await connection.request({ type: 'start', build, threads }, { signal });
-      return { connection, build, threads };
+      await connection.request(
+        {
+          type: 'start',
+          build,
+          threads,
+          ...(build === 'webgpu' ? gpuPart(adapter, onCpu) : {}),
+        },
+        { signal },
+      );
+      const next = builds.slice(builds.indexOf(build) + 1);
+      return { connection, build, next, threads: build === 'webgpu' ? 1 : threads };
     } catch (error) {
       connection.close(disposed());
       if (signal?.aborted) throw error;

@@ -7,7 +7,7 @@ export type {
   Timings,
   Verdict,
 } from './assessment.js';
-export { type BuildName, supportedBuilds } from './builds.js';
+export { type Adapter, type BuildName, cpuBuilds, gpuAdapter } from './builds.js';
 export { LlavaGuardError } from './errors.js';
 export {
   type GuardSession,

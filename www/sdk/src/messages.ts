@@ -1,5 +1,5 @@
 import type { Detail, Verdict } from './assessment.js';
-import type { BuildName } from './builds.js';
+import type { Adapter, BuildName } from './builds.js';
 import type { ErrorMessage } from './errors.js';
 import type { Progress } from './progress.js';
 
@@ -34,7 +34,8 @@ export interface ModelMessage {
 
 /** What the worker can be asked for. */
 export type Request =
-  | { type: 'start'; build: BuildName; threads: number }
+  /** `adapter` for the build `webgpu`, and what takes over where that fails. */
+  | { type: 'start'; build: BuildName; threads: number; adapter?: Adapter; next?: BuildName[] }
   | ({ type: 'load' } & ModelMessage)
   | ({ type: 'probe' } & ModelMessage)
   | { type: 'assess'; image: ImageMessage; options: JudgeMessage }
@@ -52,7 +53,9 @@ export type ToWorker =
 export type Notice =
   | ({ type: 'progress' } & Progress)
   | ({ type: 'verdict' } & Verdict)
-  | { type: 'rationale'; text: string };
+  | { type: 'rationale'; text: string }
+  /** Another build has taken over; its model information as the engine gives it. */
+  | { type: 'build'; build: BuildName; threads: number; info: unknown };
 
 /** From the worker to the page. */
 export type FromWorker =

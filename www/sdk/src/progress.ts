@@ -25,8 +25,16 @@ export type Progress =
       total: number;
     }
   | {
-      /** A build did not start; the next one is tried. */
+      /**
+       * A build did not start or lost its GPU for good; the next one takes over. What a running call
+       * has streamed begins anew.
+       */
       stage: 'fallback';
       build: BuildName;
+      reason: string;
+    }
+  | {
+      /** The GPU failed and is tried once more. What a running call has streamed begins anew. */
+      stage: 'retry';
       reason: string;
     };

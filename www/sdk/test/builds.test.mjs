@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { PROBES, supportedBuilds } from '../dist/builds.js';
+import { cpuBuilds, gpuAdapter, PROBES } from '../dist/builds.js';
 
 /**
  * An environment whose engine knows some of the probes.
@@ -20,12 +20,12 @@ function environment(known, crossOriginIsolated) {
 
 test('relaxed needs relaxed SIMD, threads and isolation; simd needs SIMD', () => {
   const all = /** @type {(keyof typeof PROBES)[]} */ (Object.keys(PROBES));
-  assert.deepEqual(supportedBuilds(environment(all, true)), ['relaxed', 'simd']);
-  assert.deepEqual(supportedBuilds(environment(all, false)), ['simd']);
-  assert.deepEqual(supportedBuilds(environment(all)), ['simd']);
-  assert.deepEqual(supportedBuilds(environment(['simd', 'threads'], true)), ['simd']);
-  assert.deepEqual(supportedBuilds(environment(['simd', 'relaxedSimd'], true)), ['simd']);
-  assert.deepEqual(supportedBuilds(environment([], true)), []);
+  assert.deepEqual(cpuBuilds(environment(all, true)), ['relaxed', 'simd']);
+  assert.deepEqual(cpuBuilds(environment(all, false)), ['simd']);
+  assert.deepEqual(cpuBuilds(environment(all)), ['simd']);
+  assert.deepEqual(cpuBuilds(environment(['simd', 'threads'], true)), ['simd']);
+  assert.deepEqual(cpuBuilds(environment(['simd', 'relaxedSimd'], true)), ['simd']);
+  assert.deepEqual(cpuBuilds(environment([], true)), []);
 });
 
 test('the probes are modules: what this engine has it accepts, cut or damaged it refuses', () => {
@@ -36,4 +36,29 @@ test('the probes are modules: what this engine has it accepts, cut or damaged it
   // An opcode no engine knows in the place of the one that is asked about.
   const unknown = PROBES.simd.with(-2, 0xff);
   assert.ok(!WebAssembly.validate(new Uint8Array(unknown)));
+});
+
+test('an adapter is named, and software is told from a GPU', async () => {
+  /**
+   * @param {string} vendor
+   * @param {string} architecture
+   * @param {boolean} [isFallbackAdapter]
+   */
+  const gpu = (vendor, architecture, isFallbackAdapter = false) => ({
+    requestAdapter: () =>
+      Promise.resolve({ info: { vendor, architecture, description: '', isFallbackAdapter } }),
+  });
+  assert.deepEqual(await gpuAdapter(gpu('nvidia', 'hopper')), {
+    name: 'nvidia hopper',
+    software: false,
+    slowByteDots: false,
+  });
+  assert.equal((await gpuAdapter(gpu('apple', 'metal-3')))?.slowByteDots, true);
+  assert.equal((await gpuAdapter(gpu('google', 'swiftshader')))?.software, true);
+  assert.equal((await gpuAdapter(gpu('', '', true)))?.software, true);
+  assert.equal((await gpuAdapter(gpu('', '')))?.name, 'unnamed adapter');
+  const none = { requestAdapter: () => Promise.resolve(null) };
+  assert.equal(await gpuAdapter(none), undefined);
+  const broken = { requestAdapter: () => Promise.reject(new Error('crashed')) };
+  assert.equal(await gpuAdapter(broken), undefined);
 });

@@ -126,6 +126,39 @@ test('a build that does not start is reported and its worker ended', async () =>
   assert.ok(workers[0]?.terminated);
 });
 
+test('a build that takes over in the middle of a call is told, and seen afterwards', async () => {
+  const guard = await loaded();
+  /** @type {unknown[]} */
+  const progress = [];
+  const call = guard.assess(new Blob(['x']), { onProgress: (step) => progress.push(step) });
+  const id = workers[0]?.sent.at(-1).id;
+  const lost = { stage: 'fallback', build: 'webgpu', reason: 'the GPU was lost' };
+  const info = { ...INFO, device: 'cpu (relaxed)' };
+  workers[0]?.say({ type: 'notice', id, notice: { type: 'progress', ...lost } });
+  workers[0]?.say({
+    type: 'notice',
+    id,
+    notice: { type: 'build', build: 'relaxed', threads: 4, info },
+  });
+  await call;
+  assert.deepEqual(progress, [lost]);
+  assert.deepEqual(
+    [guard.build, guard.threads, guard.info.device],
+    ['relaxed', 4, 'cpu (relaxed)'],
+  );
+});
+
+test('webgpu needs an adapter', async () => {
+  const load = LlavaGuard.load({
+    model: 'm.gguf',
+    build: 'webgpu',
+    threads: 2,
+    createWorker: () => createWorker(),
+  });
+  await assert.rejects(load, { code: 'build.failed', message: /webgpu: .*no WebGPU adapter/ });
+  assert.ok(workers[0]?.terminated);
+});
+
 test('a bad model rejects with its own error and ends the worker', async () => {
   const load = LlavaGuard.load({
     model: new Blob(['not a model']),

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use console::Style;
-use llavaguard_backend::block_on;
-use llavaguard_cpu::CpuDevice;
+use llavaguard_backend::{Device, block_on};
 use llavaguard_guard::{Assessment, Engine, ImageInput, Rationale, Request, Sampling};
 use llavaguard_policy::Rating;
 use serde::Serialize;
 
-use crate::args::{Assess, DEMO_MODEL};
+use crate::args::{Assess, DEMO_MODEL, DeviceKind};
 use crate::failure::{CANCELLED, Failure};
+use crate::model_file::Load;
 use crate::progress::Progress;
 use crate::{input, interrupt, model_file, output};
 
@@ -21,8 +21,15 @@ const SOME_UNSAFE: u8 = 3;
 /// Judges every image in the order given; one that cannot be judged does not keep the others from
 /// it.
 pub fn run(args: &Assess) -> Result<ExitCode, Failure> {
+    match args.model.device {
+        DeviceKind::Cpu => run_on(args, model_file::load_on_cpu),
+        DeviceKind::Gpu => run_on(args, model_file::load_on_gpu),
+    }
+}
+
+fn run_on<D: Device>(args: &Assess, load: Load<D>) -> Result<ExitCode, Failure> {
     let progress = Progress::new();
-    let (engine, request) = match prepare(args, &progress) {
+    let (engine, request) = match prepare(args, load, &progress) {
         Ok(prepared) => prepared,
         Err(failure) => return nothing_judged(args, failure),
     };
@@ -52,7 +59,11 @@ pub fn run(args: &Assess) -> Result<ExitCode, Failure> {
 }
 
 /// Policy first and model second: a slip in the policy should not cost the time to load a model.
-fn prepare(args: &Assess, progress: &Progress) -> Result<(Engine<CpuDevice>, Request), Failure> {
+fn prepare<D: Device>(
+    args: &Assess,
+    load: Load<D>,
+    progress: &Progress,
+) -> Result<(Engine<D>, Request), Failure> {
     let policy = input::policy(&args.policy)?;
     policy.answer_skeleton()?;
     let rationale = if args.no_rationale {
@@ -75,7 +86,7 @@ fn prepare(args: &Assess, progress: &Progress) -> Result<(Engine<CpuDevice>, Req
         detail: args.detail.detail,
         rationale,
     };
-    let engine = model_file::load_engine(&args.model, progress)?;
+    let engine = load(&args.model, progress)?;
     Ok((engine, request))
 }
 
@@ -89,8 +100,8 @@ fn nothing_judged(args: &Assess, failure: Failure) -> Result<ExitCode, Failure> 
     Err(failure)
 }
 
-fn judge(
-    engine: &Engine<CpuDevice>,
+fn judge<D: Device>(
+    engine: &Engine<D>,
     request: &Request,
     path: &Path,
     progress: &Progress,

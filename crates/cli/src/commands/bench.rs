@@ -3,6 +3,7 @@
 //! Each round runs every stage by itself (one tile, the default policy's prompt, a fixed number of
 //! tokens whatever they say) and then judges a picture as a whole. Weights are loaded once.
 
+mod gpu;
 mod products;
 mod statistics;
 
@@ -13,13 +14,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use llavaguard_backend::{Cancelled, Control, Device, Stage, block_on};
-use llavaguard_cpu::CpuDevice;
 use llavaguard_guard::{Engine, Event, ImageInput, Rationale, Request, Sampling, Watcher};
 use llavaguard_model::{KvCache, ModelError, Packing, Wanted};
 use llavaguard_policy::{Detail, Policy};
 use serde::Serialize;
 
-use crate::args::Bench;
+use crate::args::{Bench, DeviceKind};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::{model_file, output};
@@ -33,9 +33,22 @@ const PICTURE: (u32, u32) = (640, 480);
 pub fn run(args: &Bench) -> Result<ExitCode, Failure> {
     let progress = Progress::new();
     let start = Instant::now();
-    let engine = model_file::load_engine(&args.model, &progress)?;
-    let load_ms = milliseconds(start);
-    let report = block_on(measure(&engine, args, load_ms, &progress));
+    let report = match args.model.device {
+        DeviceKind::Cpu => {
+            let engine = model_file::load_on_cpu(&args.model, &progress)?;
+            block_on(measure(&engine, args, milliseconds(start), &progress))
+        }
+        DeviceKind::Gpu => {
+            let engine = model_file::load_on_gpu(&args.model, &progress)?;
+            let load_ms = milliseconds(start);
+            block_on(async {
+                let mut report = measure(&engine, args, load_ms, &progress).await?;
+                let rounds = usize::from(args.rounds);
+                report.gpu = Some(gpu::measure(&engine, rounds, &progress).await?);
+                Ok(report)
+            })
+        }
+    };
     progress.clear();
     let report = report?;
     output::print(&if args.json {
@@ -69,6 +82,8 @@ struct Report {
     peak_memory: Option<PeakMemory>,
     #[serde(skip_serializing_if = "Option::is_none")]
     products: Option<Vec<Product>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu: Option<gpu::Figures>,
 }
 
 /// Times of a stage in each round.
@@ -87,8 +102,8 @@ struct PeakMemory {
     after_rounds: u64,
 }
 
-async fn measure(
-    engine: &Engine<CpuDevice>,
+async fn measure<D: Device>(
+    engine: &Engine<D>,
     args: &Bench,
     load_ms: f64,
     progress: &Progress,
@@ -105,7 +120,7 @@ async fn measure(
             max_tokens: tokens,
         },
     };
-    let pixels = picture();
+    let pixels = picture(PICTURE);
     let [mut tile, mut prefill, mut decode, mut verdict, mut answer]: [Vec<f64>; 5] =
         Default::default();
     let mut chosen = 0;
@@ -150,12 +165,13 @@ async fn measure(
             after_rounds,
         }),
         products,
+        gpu: None,
     })
 }
 
 /// The network's stages, one by one.
-struct Stages<'a> {
-    engine: &'a Engine<CpuDevice>,
+struct Stages<'a, D: Device> {
+    engine: &'a Engine<D>,
     before_image: Vec<u32>,
     after_image: Vec<u32>,
     /// Normalised pixels of a tile.
@@ -165,13 +181,13 @@ struct Stages<'a> {
 }
 
 /// A prompt in the cache, and the state behind it.
-struct Prefilled {
-    cache: KvCache<CpuDevice>,
-    state: <CpuDevice as Device>::Matrix,
+struct Prefilled<D: Device> {
+    cache: KvCache<D>,
+    state: <D as Device>::Matrix,
 }
 
-impl<'a> Stages<'a> {
-    fn new(engine: &'a Engine<CpuDevice>, room: usize) -> Result<Self, Failure> {
+impl<'a, D: Device> Stages<'a, D> {
+    fn new(engine: &'a Engine<D>, room: usize) -> Result<Self, Failure> {
         let (before_image, after_image) = engine.prompt_tokens(&Policy::default())?;
         let side = engine.network().config().vision.image_size;
         let tile = (0..3 * side * side).map(|at| (at % 511) as f32 / 255.0 - 1.0);
@@ -191,10 +207,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Encodes a tile; gives its visual tokens and the milliseconds.
-    async fn tile(
-        &self,
-        progress: &Progress,
-    ) -> Result<(<CpuDevice as Device>::Matrix, f64), ModelError> {
+    async fn tile(&self, progress: &Progress) -> Result<(<D as Device>::Matrix, f64), ModelError> {
         let network = self.engine.network();
         let mut pixels = |_| Ok(self.tile.clone());
         let start = Instant::now();
@@ -208,9 +221,9 @@ impl<'a> Stages<'a> {
     /// Reads the prompt in the pieces the engine reads it in; gives the milliseconds.
     async fn prefill(
         &self,
-        visual_tokens: &<CpuDevice as Device>::Matrix,
+        visual_tokens: &<D as Device>::Matrix,
         progress: &Progress,
-    ) -> Result<(Prefilled, f64), ModelError> {
+    ) -> Result<(Prefilled<D>, f64), ModelError> {
         let network = self.engine.network();
         let (device, decoder) = (network.device(), &network.decoder);
         let start = Instant::now();
@@ -233,7 +246,7 @@ impl<'a> Stages<'a> {
     /// Writes `tokens` tokens, always the likeliest, and never stops early; gives the milliseconds.
     async fn decode(
         &self,
-        prompt: &mut Prefilled,
+        prompt: &mut Prefilled<D>,
         tokens: usize,
         progress: &Progress,
     ) -> Result<f64, ModelError> {
@@ -363,13 +376,15 @@ impl Report {
                 text.push_str(&product.human());
             }
         }
+        if let Some(gpu) = &self.gpu {
+            text.push_str(&gpu.human());
+        }
         text
     }
 }
 
 /// A picture with some structure, four bytes a pixel.
-fn picture() -> Vec<u8> {
-    let (width, height) = PICTURE;
+fn picture((width, height): (u32, u32)) -> Vec<u8> {
     (0..height)
         .flat_map(|y| (0..width).map(move |x| (x, y)))
         .flat_map(|(x, y)| [x as u8, y as u8, (x ^ y) as u8, 255])

@@ -5,21 +5,29 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use llavaguard_backend::block_on;
+use llavaguard_backend::{Device, block_on};
 use llavaguard_guard::{ImageInput, Trace};
 use safetensors::tensor::{Dtype, View, serialize_to_file};
 
-use crate::args::Trace as Args;
+use crate::args::{DeviceKind, Trace as Args};
 use crate::failure::Failure;
+use crate::model_file::Load;
 use crate::progress::Progress;
 use crate::{input, interrupt, model_file, output};
 
 /// Runs the image and writes the stages.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    match args.model.device {
+        DeviceKind::Cpu => run_on(args, model_file::load_on_cpu),
+        DeviceKind::Gpu => run_on(args, model_file::load_on_gpu),
+    }
+}
+
+fn run_on<D: Device>(args: &Args, load: Load<D>) -> Result<ExitCode, Failure> {
     let policy = input::policy(&args.policy)?;
     let image = input::image(&args.image).map_err(|failure| failure.about(args.image.display()))?;
     let progress = Progress::new();
-    let engine = model_file::load_engine(&args.model, &progress)?;
+    let engine = load(&args.model, &progress)?;
     progress.about(&args.image.to_string_lossy());
     let image = ImageInput::Encoded(&image);
     let trace = block_on(engine.trace(image, &policy, args.detail.detail, &progress));

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
-use llavaguard_backend::{Cancelled, Control, DType, block_on};
+use llavaguard_backend::{Cancelled, Control, DType, Device, block_on};
 use llavaguard_cpu::CpuDevice;
 use llavaguard_guard::{Engine, Event, ImageInput, Watcher};
 use llavaguard_model::convert::{ConvertOptions, convert};
@@ -19,6 +19,11 @@ pub fn parity_folder() -> PathBuf {
 
 /// Loads the checkpoint `tests/parity/models/<name>`, converted to `quant`.
 pub fn engine(name: &str, quant: DType, threads: usize) -> Engine<CpuDevice> {
+    engine_on(CpuDevice::new(Some(threads)).unwrap(), name, quant)
+}
+
+/// Likewise on any device.
+pub fn engine_on<D: Device>(device: D, name: &str, quant: DType) -> Engine<D> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.gguf");
     let checkpoint = parity_folder().join("models").join(name);
@@ -27,12 +32,15 @@ pub fn engine(name: &str, quant: DType, threads: usize) -> Engine<CpuDevice> {
         ControlFlow::Continue(())
     })
     .unwrap();
-    load(&file, threads)
+    load_on(device, &file)
 }
 
 pub fn load(file: &Path, threads: usize) -> Engine<CpuDevice> {
+    load_on(CpuDevice::new(Some(threads)).unwrap(), file)
+}
+
+pub fn load_on<D: Device>(device: D, file: &Path) -> Engine<D> {
     let mut source = FileSource::open(file).unwrap();
-    let device = CpuDevice::new(Some(threads)).unwrap();
     block_on(Engine::load(device, &mut source, &Watch::default())).unwrap()
 }
 

@@ -118,6 +118,17 @@ impl Gguf {
         &self.tensors
     }
 
+    /// Rows, columns and format of every tensor; one that is no matrix is one row.
+    pub fn sizes(&self) -> Vec<(usize, usize, DType)> {
+        self.tensors
+            .iter()
+            .map(|tensor| match tensor.shape[..] {
+                [rows, cols] => (rows, cols, tensor.dtype),
+                _ => (1, tensor.shape.iter().product(), tensor.dtype),
+            })
+            .collect()
+    }
+
     /// The tensor of that name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.by_name.get(name).and_then(|&i| self.tensors.get(i))

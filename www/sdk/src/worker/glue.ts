@@ -2,10 +2,12 @@ import type { BuildName } from '../builds.js';
 
 type Glue = typeof import('../../wasm/simd/llavaguard.js');
 type ThreadedGlue = typeof import('../../wasm/relaxed/llavaguard.js');
+type GpuGlue = typeof import('../../wasm/webgpu/llavaguard.js');
 
-/** What a build's JavaScript offers; the pool's functions only where it has threads. */
+/** What a build's JavaScript offers; the pool's functions only where it has threads, the adapter's
+ * only where it has a GPU. */
 export type Module = Omit<Glue, 'default' | 'initSync'>
-  & Partial<Pick<ThreadedGlue, 'runPoolThread' | 'startPool'>> & {
+  & Partial<Pick<ThreadedGlue, 'runPoolThread' | 'startPool'> & Pick<GpuGlue, 'useAdapter'>> & {
     default(options: {
       module_or_path: WebAssembly.Module;
       memory?: WebAssembly.Memory;
@@ -14,15 +16,23 @@ export type Module = Omit<Glue, 'default' | 'initSync'>
 
 /** The JavaScript of a build, and where its WebAssembly lies; paths as bundlers want to see them. */
 export async function buildFiles(build: BuildName): Promise<{ glue: Module; wasm: URL }> {
-  return build === 'relaxed'
-    ? {
+  switch (build) {
+    case 'webgpu':
+      return {
+        glue: await import('../../wasm/webgpu/llavaguard.js'),
+        wasm: new URL('../../wasm/webgpu/llavaguard_bg.wasm', import.meta.url),
+      };
+    case 'relaxed':
+      return {
         glue: await import('../../wasm/relaxed/llavaguard.js'),
         wasm: new URL('../../wasm/relaxed/llavaguard_bg.wasm', import.meta.url),
-      }
-    : {
+      };
+    case 'simd':
+      return {
         glue: await import('../../wasm/simd/llavaguard.js'),
         wasm: new URL('../../wasm/simd/llavaguard_bg.wasm', import.meta.url),
       };
+  }
 }
 
 /** Fetches and compiles a module, while it arrives where the server names its type. */

@@ -97,7 +97,7 @@ export async function probeModel(
     signedBy: read.signedBy,
     stored: stored?.storedBytes ?? 0,
     free: (await freeBytes()) ?? null,
-    ...(JSON.parse(module.measureSpeed(text)) as object),
+    ...(JSON.parse(await module.measureSpeed(text)) as object),
   };
 }
 

@@ -1,6 +1,9 @@
 import type { Engine, Image } from '../../wasm/simd/llavaguard.js';
-import { LlavaGuardError } from '../errors.js';
+import type { Detail } from '../assessment.js';
+import type { BuildName } from '../builds.js';
+import { LlavaGuardError, toErrorMessage } from '../errors.js';
 import type { ImageMessage, ModelMessage, Request } from '../messages.js';
+import type { ModelSource } from '../model-source.js';
 import { buildFiles, compile, type Module } from './glue.js';
 import type { Job } from './job.js';
 import { openModel, probeModel } from './model.js';
@@ -13,10 +16,33 @@ function absent(what: string): LlavaGuardError {
   });
 }
 
+/** An open session; what it was opened with is kept where its GPU may be lost. */
+interface OpenSession {
+  /** The engine's number; none where the engine was replaced since. */
+  number: number | undefined;
+  image: ImageMessage | undefined;
+  detail: Detail;
+}
+
+/** Whether an error says that the GPU is gone, full, or computes wrongly. */
+function blamesGpu(error: unknown): boolean {
+  const { code } = toErrorMessage(error, '');
+  return code === 'device.lost' || code === 'device.out_of_memory';
+}
+
 /** Answers requests by the engine. */
 export class Service {
   #module: Module | undefined;
   #engine: Engine | undefined;
+  /** Builds that take over where the GPU is lost for good; none where the engine is on the CPU. */
+  #next: BuildName[] = [];
+  #build: BuildName = 'simd';
+  #threads = 1;
+  /** Kept while it may have to be loaded again. */
+  #model: ModelMessage | undefined;
+  #source: ModelSource | undefined;
+  readonly #sessions = new Map<number, OpenSession>();
+  #nextSession = 1;
 
   /** Does what a request asks for; gives what it is answered with. */
   async answer(request: Request, job: Job): Promise<unknown> {
@@ -28,19 +54,26 @@ export class Service {
       case 'probe':
         return probeModel(this.#started, request, job);
       case 'assess': {
-        const image = await this.#image(request.image);
         const options = JSON.stringify(request.options);
-        return JSON.parse(await this.#loaded.assess(image, options, job)) as unknown;
+        return this.#recovering(job, async () => {
+          const image = await this.#image(request.image);
+          return JSON.parse(await this.#loaded.assess(image, options, job)) as unknown;
+        });
       }
-      case 'open':
-        return this.#loaded.open(await this.#image(request.image), request.detail, job);
+      case 'open': {
+        const session = { number: undefined, image: request.image, detail: request.detail };
+        return this.#recovering(job, () => this.#open(session, job));
+      }
       case 'judge': {
         const options = JSON.stringify(request.options);
-        return JSON.parse(await this.#loaded.judge(request.session, options, job)) as unknown;
+        return this.#recovering(job, () => this.#judge(request.session, options, job));
       }
-      case 'close':
-        this.#loaded.close(request.session);
+      case 'close': {
+        const number = this.#sessions.get(request.session)?.number;
+        this.#sessions.delete(request.session);
+        if (number !== undefined) this.#loaded.close(number);
         return undefined;
+      }
       case 'describePolicy':
         return JSON.parse(this.#started.describePolicy(request.policy)) as unknown;
       case 'promptText':
@@ -58,26 +91,129 @@ export class Service {
     return this.#engine;
   }
 
-  async #start({ build, threads }: Extract<Request, { type: 'start' }>): Promise<void> {
+  async #start({
+    build,
+    threads,
+    adapter,
+    next = [],
+  }: Extract<Request, { type: 'start' }>): Promise<void> {
+    this.#threads = threads;
+    this.#next = next;
+    await this.#instantiate(build);
+    if (adapter) this.#module?.useAdapter?.(adapter.name, adapter.slowByteDots);
+  }
+
+  async #instantiate(build: BuildName): Promise<void> {
     const { glue, wasm } = await buildFiles(build);
     const module = await compile(wasm);
     const { memory } = await glue.default({ module_or_path: module });
     if (glue.startPool) {
-      await startThreads(threads - 1, module, memory);
-      glue.startPool(threads);
+      await startThreads(this.#threads - 1, module, memory);
+      glue.startPool(this.#threads);
     }
     this.#module = glue;
+    this.#build = build;
   }
 
   async #load(request: ModelMessage, job: Job): Promise<unknown> {
+    this.#model = request;
+    return this.#recovering(job, async () => {
+      if (!this.#engine) await this.#loadEngine(job);
+      return { info: this.#info(), source: this.#source };
+    });
+  }
+
+  async #loadEngine(job: Job): Promise<void> {
+    if (!this.#model) throw absent('model');
     const module = this.#started;
-    const model = await openModel(module, request, job);
+    const model = await openModel(module, this.#model, job);
     try {
       this.#engine = await module.Engine.load(model.reader, job);
     } finally {
       model.close();
     }
-    return { info: JSON.parse(this.#engine.info()) as unknown, source: model.source };
+    this.#source = model.source;
+    if (this.#build !== 'webgpu') this.#model = undefined;
+  }
+
+  #info(): unknown {
+    return JSON.parse(this.#loaded.info()) as unknown;
+  }
+
+  /**
+   * Runs what may lose the GPU: once more on the GPU where it was lost, then on the CPU for good. The
+   * page is told before either begins.
+   */
+  async #recovering<T>(job: Job, run: () => Promise<T>): Promise<T> {
+    for (let retried = false; ; retried = true) {
+      try {
+        return await run();
+      } catch (error) {
+        if (this.#build !== 'webgpu' || !blamesGpu(error) || job.cancelled()) throw error;
+        const reason = toErrorMessage(error, '').message;
+        this.#forgetEngine();
+        if (!retried && (await this.#tryAgain(reason, job))) continue;
+        await this.#moveToCpu(reason, job);
+      }
+    }
+  }
+
+  /** Whether the model could be loaded into the GPU once more. */
+  async #tryAgain(reason: string, job: Job): Promise<boolean> {
+    job.notify({ type: 'progress', stage: 'retry', reason });
+    try {
+      await this.#loadEngine(job);
+      return true;
+    } catch (error) {
+      if (!blamesGpu(error)) throw error;
+      return false;
+    }
+  }
+
+  async #moveToCpu(reason: string, job: Job): Promise<void> {
+    const [build] = this.#next;
+    if (build === undefined) {
+      throw new LlavaGuardError({
+        code: 'device.lost',
+        message: `The GPU failed and this browser runs no build for the CPU: ${reason}`,
+      });
+    }
+    job.notify({ type: 'progress', stage: 'fallback', build: 'webgpu', reason });
+    await this.#instantiate(build);
+    await this.#loadEngine(job);
+    const threads = build === 'relaxed' ? this.#threads : 1;
+    job.notify({ type: 'build', build, threads, info: this.#info() });
+  }
+
+  /** Sessions stay open: their images are opened again when they are asked for. */
+  #forgetEngine(): void {
+    this.#engine?.free();
+    this.#engine = undefined;
+    for (const session of this.#sessions.values()) session.number = undefined;
+  }
+
+  async #open(session: OpenSession, job: Job): Promise<number> {
+    await this.#reopen(session, job);
+    if (this.#build !== 'webgpu') session.image = undefined;
+    const number = this.#nextSession++;
+    this.#sessions.set(number, session);
+    return number;
+  }
+
+  /** The engine's number of a session, opened again where the engine was replaced. */
+  async #reopen(session: OpenSession, job: Job): Promise<number> {
+    if (session.number === undefined && session.image) {
+      const image = await this.#image(session.image);
+      session.number = await this.#loaded.open(image, session.detail, job);
+    }
+    return session.number ?? 0;
+  }
+
+  async #judge(session: number, options: string, job: Job): Promise<unknown> {
+    const open = this.#sessions.get(session);
+    // The engine refuses what is no session, in its own words.
+    const number = open ? await this.#reopen(open, job) : 0;
+    return JSON.parse(await this.#loaded.judge(number, options, job)) as unknown;
   }
 
   async #image(image: ImageMessage): Promise<Image> {

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use llavaguard_backend::{BLOCK, DType, DeviceError, block_on};
-use llavaguard_cpu::CpuDevice;
+use llavaguard_backend::{BLOCK, DType, Device, DeviceError, block_on};
 use llavaguard_model::{ModelConfig, ModelError};
 use serde::Serialize;
 
@@ -35,8 +34,8 @@ pub struct Product {
 }
 
 /// Measures every shape in every format, `rounds` times.
-pub fn measure(
-    device: &CpuDevice,
+pub fn measure<D: Device>(
+    device: &D,
     config: &ModelConfig,
     rounds: usize,
     progress: &Progress,
@@ -92,8 +91,8 @@ fn shapes(config: &ModelConfig) -> Vec<(&'static str, (usize, usize, usize))> {
     shapes
 }
 
-fn rates(
-    device: &CpuDevice,
+fn rates<D: Device>(
+    device: &D,
     shape: (usize, usize, usize),
     format: DType,
     rounds: usize,

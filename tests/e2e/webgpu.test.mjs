@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { launch, openDemo, outcome, serve } from './browser.mjs';
+import { photo } from './materials.mjs';
+
+/** @typedef {typeof import('llavaguard')} Package */
+/** @typedef {import('llavaguard').Assessment} Assessment */
+
+const MODEL = '/demo/dist/model/llavaguard-demo-q8_0.gguf';
+const PHOTO = 'firearm-pistol.jpg';
+
+/**
+ * What a page tells of one assessment whose GPU may have been lost on the way.
+ * @typedef {{ before: string, build: string, device: string, stages: string[], assessment: Assessment }} Story
+ */
+
+/**
+ * Loads the model in a fresh page and judges the photo; where `destroyed` says so, the GPU device is
+ * destroyed when the vision tower is at work: the first one, or every one.
+ *
+ * @param {import('./browser.mjs').Browser} browser
+ * @param {string} url
+ * @param {{ build: 'webgpu' | 'simd', destroyed?: 'first' | 'every', session?: boolean, onVision?: () => Promise<void> }} options
+ * @returns {Promise<Story>}
+ */
+async function judged(browser, url, { build, destroyed, session = false, onVision }) {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(600_000);
+  let seen = 0;
+  await page.exposeFunction('seenVision', async () => {
+    if (seen++ === 0) await onVision?.();
+  });
+  await page.goto(`${url}sdk/test/blank.html`);
+  const story = await page.evaluate(
+    async ({ model, base64, build, destroyed, session }) => {
+      const { seenVision } = /** @type {{ seenVision: () => Promise<void> }} */ (
+        /** @type {unknown} */ (globalThis)
+      );
+      const path = '/sdk/dist/index.js';
+      const sdk = /** @type {Package} */ (await import(path));
+      const channel = new BroadcastChannel('destroy');
+      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+      const photo = new Blob([bytes]);
+
+      const guard = await sdk.LlavaGuard.load({
+        model,
+        build,
+        createWorker: () => new Worker('/sdk/test/destroyable-worker.js', { type: 'module' }),
+      });
+      const before = guard.build;
+      /** @type {string[]} */
+      const stages = [];
+      let left = destroyed === 'first' ? 1 : destroyed === 'every' ? Infinity : 0;
+      const onProgress = (/** @type {import('llavaguard').Progress} */ progress) => {
+        stages.push(progress.stage);
+        if (progress.stage !== 'vision') return;
+        void seenVision();
+        if (left > 0) {
+          left -= 1;
+          channel.postMessage('now');
+        }
+      };
+      const options = { onProgress, rationale: false, detail: /** @type {const} */ ('low') };
+      const opened = session ? await guard.session(photo, options) : undefined;
+      // A session's image is looked at when it is opened; its device is lost before it is judged.
+      if (opened && destroyed) {
+        channel.postMessage('now');
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+      const assessment = await (opened ? opened.judge(options) : guard.assess(photo, options));
+      const told = { before, build: guard.build, device: guard.info.device };
+      guard.dispose();
+      return { ...told, stages: [...new Set(stages)], assessment };
+    },
+    { model: MODEL, base64: photo(PHOTO).toString('base64'), build, destroyed, session },
+  );
+  await page.close();
+  return story;
+}
+
+/**
+ * The same verdict; a GPU adds up in another order than a CPU.
+ * @param {Assessment} found
+ * @param {Assessment} expected
+ */
+function same(found, expected) {
+  assert.equal(found.rating, expected.rating);
+  assert.equal(found.category.id, expected.category.id);
+  assert.ok(Math.abs(found.unsafe_probability - expected.unsafe_probability) < 1e-2);
+}
+
+describe('the webgpu build', () => {
+  /** @type {import('./browser.mjs').Browser} */
+  let browser;
+  /** @type {Awaited<ReturnType<typeof serve>>} */
+  let server;
+  /** @type {Assessment} */
+  let expected;
+
+  before(async () => {
+    const root = fileURLToPath(new URL('../../www', import.meta.url));
+    browser = await launch({ webgpu: true });
+    server = await serve({ root });
+    expected = (await judged(browser, server.url, { build: 'simd' })).assessment;
+    assert.equal(expected.rating, 'Unsafe');
+  });
+
+  after(async () => {
+    await browser.close();
+    await server.close();
+  });
+
+  test('judges as the CPU does', async () => {
+    const story = await judged(browser, server.url, { build: 'webgpu' });
+    assert.equal(story.build, 'webgpu');
+    assert.match(story.device, /^gpu \(.*swiftshader/i);
+    assert.deepEqual(story.stages, ['vision', 'prefill']);
+    same(story.assessment, expected);
+  });
+
+  test('is not chosen by itself where the GPU is software', async () => {
+    const page = await browser.newPage();
+    await page.goto(`${server.url}sdk/test/blank.html`);
+    const found = await page.evaluate(async (model) => {
+      const path = '/sdk/dist/index.js';
+      const sdk = /** @type {Package} */ (await import(path));
+      const adapter = await sdk.gpuAdapter();
+      const guard = await sdk.LlavaGuard.load({ model });
+      const { build } = guard;
+      guard.dispose();
+      return { adapter, build };
+    }, MODEL);
+    await page.close();
+    assert.equal(found.adapter?.software, true);
+    assert.equal(found.build, 'relaxed');
+  });
+
+  test('takes a new device where one is destroyed in the middle of an assessment', async () => {
+    const story = await judged(browser, server.url, { build: 'webgpu', destroyed: 'first' });
+    assert.ok(story.stages.includes('retry'), story.stages.join());
+    assert.ok(!story.stages.includes('fallback'), story.stages.join());
+    assert.equal(story.build, 'webgpu');
+    same(story.assessment, expected);
+  });
+
+  test('goes on with the CPU where every device is destroyed, and says so', async () => {
+    const story = await judged(browser, server.url, { build: 'webgpu', destroyed: 'every' });
+    assert.equal(story.before, 'webgpu');
+    assert.ok(story.stages.includes('retry') && story.stages.includes('fallback'));
+    assert.equal(story.build, 'relaxed');
+    assert.match(story.device, /^cpu/);
+    same(story.assessment, expected);
+  });
+
+  test('keeps a session whose device is lost', async () => {
+    const story = await judged(browser, server.url, {
+      build: 'webgpu',
+      destroyed: 'first',
+      session: true,
+    });
+    assert.ok(story.stages.includes('retry'), story.stages.join());
+    same(story.assessment, expected);
+  });
+
+  test('judges on the page', async () => {
+    const demo = await serve();
+    const page = await openDemo(browser, `${demo.url}?build=webgpu`);
+    page.setDefaultTimeout(600_000);
+    assert.equal(await page.locator('#model-status').getAttribute('data-build'), 'webgpu');
+    const result = await outcome(page, async () => {
+      const buffer = photo(PHOTO);
+      const file = { name: PHOTO, mimeType: 'image/jpeg', buffer };
+      await page.locator('#photo-input').setInputFiles(file);
+    });
+    assert.ok('assessment' in result, JSON.stringify(result));
+    assert.equal(result.assessment.rating, 'Unsafe');
+    await page.context().close();
+    await demo.close();
+  });
+});
+
+describe('a crash of the GPU process', () => {
+  test('in the middle of an assessment leaves a right one, on whichever device', async () => {
+    const browser = await launch({ webgpu: true });
+    const server = await serve({ root: fileURLToPath(new URL('../../www', import.meta.url)) });
+    const expected = (await judged(browser, server.url, { build: 'simd' })).assessment;
+    const session = await browser.newBrowserCDPSession();
+    const story = await judged(browser, server.url, {
+      build: 'webgpu',
+      onVision: async () => {
+        // The answer may never come: what it asks for is the end of a process.
+        await session.send('Browser.crashGpuProcess').catch(() => undefined);
+      },
+    });
+    assert.ok(story.stages.includes('retry'), story.stages.join());
+    assert.equal(story.build !== 'webgpu', story.stages.includes('fallback'));
+    same(story.assessment, expected);
+    await browser.close();
+    await server.close();
+  });
+});

@@ -1,0 +1,23 @@
+// The package's worker script, with a way to lose the GPU: a message on the channel `destroy` destroys
+// every device that was asked for.
+
+import '../dist/worker/main.js';
+
+/** @typedef {{ destroy(): void }} Device */
+
+/** @type {Device[]} */
+const devices = [];
+const { GPUAdapter } = /** @type {{ GPUAdapter?: { prototype: any } }} */ (
+  /** @type {unknown} */ (globalThis)
+);
+if (GPUAdapter) {
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (/** @type {unknown[]} */ ...options) {
+    const device = /** @type {Device} */ (await requestDevice.apply(this, options));
+    devices.push(device);
+    return device;
+  };
+}
+new BroadcastChannel('destroy').onmessage = () => {
+  for (const device of devices) device.destroy();
+};

@@ -11,7 +11,8 @@ export { serve } from '../../www/demo/scripts/serve.mjs';
 /** @typedef {import('../../www/node_modules/playwright-core/index.js').Browser} Browser */
 /** @typedef {import('../../www/node_modules/playwright-core/index.js').Page} Page */
 
-const OPTIONS = {
+/** How the browser is started. */
+export const OPTIONS = {
   executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
   args: [
     // Root cannot use Chromium's sandbox; the pages opened here are our own.

@@ -4,25 +4,114 @@
  *   node loading-memory.mjs FOLDER [BUILD]
  *
  * FOLDER holds manifest.json and the model's files, as `llavaguard manifest` writes them. Prints a line
- * of JSON for each load: the file's size and the most the tab's process held, in bytes, and what is left
- * after `dispose()`. Linux only.
+ * of JSON for each load: the file's size, the most the tab's process held in each stage, and what is
+ * left after `dispose()`, in bytes above what it held before. Linux only.
+ *
+ * The browser is started bare: what drives it in the tests keeps copies of all responses in the tab. Its
+ * profile is on disk, since without one the browser keeps stored files in memory.
  */
 
-import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { launchPersistent, serve } from './browser.mjs';
 import { rangeOf } from '../../www/demo/scripts/serve.mjs';
+import { OPTIONS, serve } from './browser.mjs';
 
 const [folder = '', build = 'relaxed'] = process.argv.slice(2);
+
+/** What the tab does; it tells how far it is by requests. */
+const PAGE = `<!doctype html><meta charset="utf-8" /><script type="module">
+  import { LlavaGuard } from '/sdk/dist/index.js';
+  const tell = (what, more = {}) =>
+    fetch('/tell?' + new URLSearchParams({ what, ...more }), { method: 'GET' });
+  let stage = '';
+  for (const load of ['fetched', 'from the store']) {
+    await tell('begin', { load });
+    const start = performance.now();
+    const guard = await LlavaGuard.load({
+      model: '/big/manifest.json',
+      build: ${JSON.stringify(build)},
+      onProgress: (progress) => {
+        if (progress.stage !== stage) void tell((stage = progress.stage));
+      },
+    }).catch((error) => void tell('failed', { message: error.message }));
+    const seconds = ((performance.now() - start) / 1e3).toFixed(1);
+    guard.dispose();
+    await tell('loaded', { bytes: guard.source.bytes, seconds });
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await tell('end');
+  }
+  await tell('done');
+</script>`;
+
+let load = '';
+let stage = '';
+let before = 0;
+let browserPid = 0;
+/** @type {Record<string, number>} */
+let peaks = {};
+/** @type {Record<string, unknown>} */
+let result = {};
+/** @type {(reason?: Error) => void} */
+let finish = () => undefined;
+
+/** @param {URLSearchParams} told */
+function hear(told) {
+  const what = told.get('what') ?? '';
+  switch (what) {
+    case 'begin':
+      load = told.get('load') ?? '';
+      before = memory();
+      [peaks, stage] = [{}, 'start'];
+      break;
+    case 'loaded': {
+      const bytes = Number(told.get('bytes'));
+      const peak = Math.max(...Object.values(peaks));
+      result = {
+        file: bytes,
+        above_file: peak - bytes,
+        peaks,
+        seconds: Number(told.get('seconds')),
+      };
+      stage = '';
+      break;
+    }
+    case 'end':
+      console.log(
+        JSON.stringify({ load, build, ...result, left_after_dispose: memory() - before }),
+      );
+      break;
+    case 'done':
+      finish();
+      break;
+    case 'failed':
+      finish(new Error(told.get('message') ?? ''));
+      break;
+    default:
+      stage = what;
+  }
+}
 
 const server = await serve({
   root: fileURLToPath(new URL('../../www', import.meta.url)),
   answerFirst: (request, response, headers) => {
-    const [, name] = /^\/big\/([^?]+)/.exec(request.url ?? '') ?? [];
+    const url = new URL(request.url ?? '', 'http://localhost');
+    if (url.pathname === '/tell') {
+      hear(url.searchParams);
+      response.writeHead(204, headers).end();
+      return true;
+    }
+    if (url.pathname === '/measure.html') {
+      const { 'Content-Security-Policy': _, ...rest } = headers;
+      response.writeHead(200, { ...rest, 'Content-Type': 'text/html' }).end(PAGE);
+      return true;
+    }
+    const [, name] = /^\/big\/(.+)/.exec(url.pathname) ?? [];
     if (name === undefined) return false;
     const path = join(folder, basename(name));
     const { size } = statSync(path);
@@ -37,79 +126,64 @@ const server = await serve({
     return true;
   },
 });
-// Over a profile on disk: without one, the browser keeps stored files in memory.
-const profile = await mkdtemp(join(tmpdir(), 'llavaguard-'));
-const { context } = await launchPersistent(profile);
-const page = await context.newPage();
-page.setDefaultTimeout(600_000);
-await page.goto(`${server.url}sdk/test/blank.html`);
-const session = await context.browser()?.newBrowserCDPSession();
-const { processInfo = [] } = (await session?.send('SystemInfo.getProcessInfo')) ?? {};
-const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
 
-/** What the tab's process holds, in bytes; the browser's own program is left out. */
+/** What the tabs' processes hold, in bytes; the browser's own program is left out. */
 function memory() {
-  return renderers.reduce((sum, pid) => {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const held = [...status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+)/gm)];
-    return sum + held.reduce((sum, [, kilobytes]) => sum + 1024 * Number(kilobytes), 0);
-  }, 0);
+  let sum = 0;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const parts = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      if (!parts.includes('--type=renderer') || !isBelow(pid, browserPid)) continue;
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      for (const [, kilobytes] of status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+)/gm)) {
+        sum += 1024 * Number(kilobytes);
+      }
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return sum;
 }
 
-let stage = '';
-await page.exposeFunction('reached', (/** @type {string} */ name) => {
-  stage = name;
-});
-try {
-  for (const load of ['fetched', 'from the store']) {
-    const before = memory();
-    let peak = 0;
-    /** @type {Record<string, number>} */
-    const peaks = {};
-    const watch = setInterval(() => {
-      const now = memory();
-      peak = Math.max(peak, now);
-      peaks[stage] = Math.max(peaks[stage] ?? 0, now - before);
-    }, 5);
-    const { source, seconds } = await page.evaluate(async (build) => {
-      const url = '/sdk/dist/index.js';
-      const { LlavaGuard } = /** @type {typeof import('llavaguard')} */ (await import(url));
-      const start = performance.now();
-      const guard = await LlavaGuard.load({
-        model: '/big/manifest.json',
-        build: /** @type {import('llavaguard').BuildName} */ (build),
-        onProgress: ({ stage }) => {
-          /** @type {{ reached: (stage: string) => void }} */ (
-            /** @type {unknown} */ (globalThis)
-          ).reached(stage);
-        },
-      });
-      const seconds = (performance.now() - start) / 1e3;
-      Object.assign(globalThis, { guard });
-      return { source: guard.source, seconds };
-    }, build);
-    clearInterval(watch);
-    await page.evaluate(() => {
-      /** @type {{ guard: import('llavaguard').LlavaGuard }} */ (
-        /** @type {unknown} */ (globalThis)
-      ).guard.dispose();
-    });
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
-    console.log(
-      JSON.stringify({
-        load,
-        build,
-        file: source.bytes,
-        peaks,
-        peak: peak - before,
-        above_file: peak - before - source.bytes,
-        left_after_dispose: memory() - before,
-        seconds: Number(seconds.toFixed(1)),
-      }),
-    );
+/**
+ * Whether a process descends from another.
+ * @param {string} pid
+ * @param {number} ancestor
+ */
+function isBelow(pid, ancestor) {
+  for (let at = Number(pid); at > 1;) {
+    if (at === ancestor) return true;
+    at = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/status`, 'utf8'))?.[1] ?? 0);
   }
+  return false;
+}
+
+const profile = await mkdtemp(join(tmpdir(), 'llavaguard-'));
+const browser = spawn(
+  OPTIONS.executablePath,
+  [
+    ...OPTIONS.args,
+    '--headless',
+    '--no-zygote',
+    `--user-data-dir=${profile}`,
+    `${server.url}measure.html`,
+  ],
+  { stdio: 'ignore' },
+);
+browserPid = browser.pid ?? 0;
+const watch = setInterval(() => {
+  if (stage !== '') peaks[stage] = Math.max(peaks[stage] ?? 0, memory() - before);
+}, 20);
+try {
+  await new Promise((resolve, reject) => {
+    finish = (reason) => (reason ? reject(reason) : resolve(undefined));
+    browser.once('exit', () => reject(new Error('the browser ended')));
+  });
 } finally {
-  await context.close();
-  await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  clearInterval(watch);
+  browser.removeAllListeners('exit');
+  browser.kill();
   await server.close();
+  await sleep(1_000);
+  await rm(profile, { recursive: true, force: true, maxRetries: 5 });
 }

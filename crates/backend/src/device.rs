@@ -159,6 +159,11 @@ pub trait Device {
     /// Copies a matrix back, row-major.
     fn read(&self, matrix: &Self::Matrix) -> impl Future<Output = Result<Vec<f32>, DeviceError>>;
 
+    /// Waits until all that was recorded has run, so that a clock that is read next tells of it.
+    fn settle(&self) -> impl Future<Output = Result<(), DeviceError>> {
+        std::future::ready(Ok(()))
+    }
+
     /// Takes a weight of `rows` output and `cols` input features from its stored bytes, which the
     /// device may keep as they are, so that no second copy of a large weight ever exists.
     fn load_weight(

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use llavaguard_backend::DeviceError;
+use llavaguard_backend::{Device, DeviceError};
 
 use crate::device::GpuDevice;
 use crate::kernels::Kernel;

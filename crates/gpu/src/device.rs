@@ -250,11 +250,6 @@ impl GpuDevice {
         }
     }
 
-    /// Waits for all that was recorded.
-    pub async fn settle(&self) -> Result<(), DeviceError> {
-        self.read_bytes(&self.nothing, 16).await.map(drop)
-    }
-
     pub(crate) fn dispatch(&self, dispatch: &Dispatch<'_>) -> Result<(), DeviceError> {
         self.recorder
             .borrow_mut()
@@ -767,6 +762,10 @@ impl Device for GpuDevice {
             values.extend(row.map(|bytes| f32::from_le_bytes(*bytes)));
         }
         Ok(values)
+    }
+
+    async fn settle(&self) -> Result<(), DeviceError> {
+        self.read_bytes(&self.nothing, 16).await.map(drop)
     }
 
     fn load_weight(

@@ -143,6 +143,7 @@ impl<D: Device> Engine<D> {
         let (plan, tiles) = self.tiles(&image, detail)?;
         let preprocessed = watcher.now_ms();
         let (encoded, detail) = self.encode(&plan, &tiles, detail, false, watcher).await?;
+        self.device().settle().await?;
         let encoded_at = watcher.now_ms();
         let prompt = self.tokenized(&Policy::default())?;
         let mut session = Session::prefill(
@@ -153,6 +154,7 @@ impl<D: Device> Engine<D> {
             watcher,
         )
         .await?;
+        self.device().settle().await?;
         let end = watcher.now_ms();
         session.image_timings = ImageTimings {
             decode: decoded - start,
@@ -209,6 +211,7 @@ impl<D: Device> Engine<D> {
             watcher,
         );
         let state = decoder.prefill(&tree).await?;
+        self.device().settle().await?;
         let prefilled = watcher.now_ms();
         let verdict = decoder.verdict(&tree, &skeleton, state).await?;
         let judged = watcher.now_ms();

@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{TestImage, Watch, engine};
-use llavaguard_backend::{DType, block_on};
-use llavaguard_cpu::CpuDevice;
+use common::{TestImage, Watch, engine, engine_on, gpu};
+use llavaguard_backend::{DType, Device, block_on};
+use llavaguard_gpu::{Extras, Wanted};
 use llavaguard_guard::{Assessment, Engine, Event, Rationale, Request, Sampling};
 use llavaguard_policy::{Base, Detail, Mode, Policy, Rules};
 
@@ -27,7 +27,7 @@ fn lenient() -> Policy {
         .unwrap()
 }
 
-fn assess(engine: &Engine<CpuDevice>, image: &TestImage, request: &Request) -> Assessment {
+fn assess<D: Device>(engine: &Engine<D>, image: &TestImage, request: &Request) -> Assessment {
     block_on(engine.assess(image.input(), request, &Watch::default())).unwrap()
 }
 
@@ -66,19 +66,30 @@ fn model() -> &'static str {
 #[test]
 fn a_sessions_second_policy_equals_a_fresh_run_to_the_last_bit() {
     for threads in [1, 2] {
-        let engine = engine(model(), DType::Q8_0, threads);
-        let image = TestImage::new(150, 70);
-        let watch = Watch::default();
-        let mut session = block_on(engine.open(image.input(), Detail::High, &watch)).unwrap();
-        let policies = [Policy::default(), lenient(), Policy::default()];
-        for policy in policies {
-            let request = request(policy, 12);
-            let again = block_on(engine.judge(&mut session, &request, &watch)).unwrap();
-            assert_eq!(
-                verdict_of(&again),
-                verdict_of(&assess(&engine, &image, &request))
-            );
-        }
+        second_policies_equal_fresh_runs(&engine(model(), DType::Q8_0, threads));
+    }
+}
+
+#[test]
+fn so_it_does_on_a_gpu() {
+    let plain = Wanted::Exactly(Extras::default());
+    for (extras, quant) in [(plain, DType::Q8_0), (Wanted::Best, DType::Q4_0)] {
+        second_policies_equal_fresh_runs(&engine_on(gpu(extras), model(), quant));
+    }
+}
+
+fn second_policies_equal_fresh_runs<D: Device>(engine: &Engine<D>) {
+    let image = TestImage::new(150, 70);
+    let watch = Watch::default();
+    let mut session = block_on(engine.open(image.input(), Detail::High, &watch)).unwrap();
+    let policies = [Policy::default(), lenient(), Policy::default()];
+    for policy in policies {
+        let request = request(policy, 12);
+        let again = block_on(engine.judge(&mut session, &request, &watch)).unwrap();
+        assert_eq!(
+            verdict_of(&again),
+            verdict_of(&assess(engine, &image, &request))
+        );
     }
 }
 

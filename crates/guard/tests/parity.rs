@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{Watch, engine_on, parity_folder};
+use common::{Watch, engine_on, gpu, parity_folder};
 use llavaguard_backend::{DType, Device, block_on};
 use llavaguard_cpu::CpuDevice;
-use llavaguard_gpu::{Extras, GpuDevice, Options, Wanted, adapters};
+use llavaguard_gpu::{Extras, Wanted};
 use llavaguard_guard::{ImageInput, Trace};
 use llavaguard_policy::{ChatWrapping, Detail, Policy, Segment};
 use safetensors::{Dtype, SafeTensors};
@@ -158,18 +158,6 @@ fn models() -> Vec<String> {
 
 fn cpu() -> CpuDevice {
     CpuDevice::new(Some(2)).unwrap()
-}
-
-/// The GPU of this machine, or software in its stead; there must be one of them.
-fn gpu(extras: Wanted) -> GpuDevice {
-    let adapter = block_on(adapters()).into_iter().next();
-    let adapter = adapter.expect("no Vulkan adapter; Debian's mesa-vulkan-drivers has one");
-    let options = Options {
-        adapter: Some(adapter.name),
-        extras,
-        ..Options::default()
-    };
-    block_on(GpuDevice::new(&options)).unwrap()
 }
 
 #[test]

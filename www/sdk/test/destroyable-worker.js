@@ -4,16 +4,17 @@
 import '../dist/worker/main.js';
 
 /** @typedef {{ destroy(): void }} Device */
+/** @typedef {{ requestDevice: (this: Adapter, ...options: unknown[]) => Promise<Device> }} Adapter */
 
 /** @type {Device[]} */
 const devices = [];
-const { GPUAdapter } = /** @type {{ GPUAdapter?: { prototype: any } }} */ (
+const { GPUAdapter } = /** @type {{ GPUAdapter?: { prototype: Adapter } }} */ (
   /** @type {unknown} */ (globalThis)
 );
 if (GPUAdapter) {
   const { requestDevice } = GPUAdapter.prototype;
   GPUAdapter.prototype.requestDevice = async function (/** @type {unknown[]} */ ...options) {
-    const device = /** @type {Device} */ (await requestDevice.apply(this, options));
+    const device = await requestDevice.apply(this, options);
     devices.push(device);
     return device;
   };

@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use llavaguard_backend::{Cancelled, Control, DType, Device, block_on};
 use llavaguard_cpu::CpuDevice;
+use llavaguard_gpu::{GpuDevice, Options, Wanted, adapters};
 use llavaguard_guard::{Engine, Event, ImageInput, Watcher};
 use llavaguard_model::convert::{ConvertOptions, convert};
 use llavaguard_model::gguf::FileSource;
@@ -33,6 +34,18 @@ pub fn engine_on<D: Device>(device: D, name: &str, quant: DType) -> Engine<D> {
     })
     .unwrap();
     load_on(device, &file)
+}
+
+/// The GPU of this machine, or software in its stead; there must be one of them.
+pub fn gpu(extras: Wanted) -> GpuDevice {
+    let adapter = block_on(adapters()).into_iter().next();
+    let adapter = adapter.expect("no Vulkan adapter; Debian's mesa-vulkan-drivers has one");
+    let options = Options {
+        adapter: Some(adapter.name),
+        extras,
+        ..Options::default()
+    };
+    block_on(GpuDevice::new(&options)).unwrap()
 }
 
 pub fn load(file: &Path, threads: usize) -> Engine<CpuDevice> {

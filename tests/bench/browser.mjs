@@ -157,6 +157,16 @@ async function peakMemory(browser) {
   return Math.max(...peaks.map(Number)) / 1e3;
 }
 
+/** Writes what was measured so far: a run that is stopped keeps it. */
+function keep() {
+  if (!file) return;
+  const figures = {
+    ...{ processor: processor(), tokens, prompt: PROMPT, shapes: SHAPES },
+    results: Object.fromEntries(results),
+  };
+  writeFileSync(file, `${JSON.stringify(figures, null, 2)}\n`);
+}
+
 /** @type {Map<string, Figures[]>} */
 const results = new Map(CONTESTANTS.map(({ name }) => [name, []]));
 const server = await serve({ root: ROOT });
@@ -166,6 +176,7 @@ try {
       const start = performance.now();
       const figures = await measure(server.url, contestant);
       results.get(contestant.name)?.push(figures);
+      keep();
       const seconds = ((performance.now() - start) / 1e3).toFixed(0);
       console.error(`   round ${round} of ${rounds}: ${contestant.name} (${seconds} s)`);
     }
@@ -257,15 +268,3 @@ console.log(
     .join('\n'),
 );
 for (const text of [stagesTable(), ratiosTable(), productsTable()]) console.log(`\n${text}`);
-if (file) {
-  const figures = {
-    processor: processor(),
-    rounds,
-    tokens,
-    prompt: PROMPT,
-    shapes: SHAPES,
-    versions,
-  };
-  const taken = Object.fromEntries(results);
-  writeFileSync(file, `${JSON.stringify({ ...figures, results: taken }, null, 2)}\n`);
-}

@@ -124,7 +124,7 @@ export class ModelPanel {
       this.#notes = notes;
       this.#tell(guard);
       this.#status.dataset['state'] = 'ready';
-        showText(this.#source, describeSource(guard.source));
+      showText(this.#source, describeSource(guard.source));
       this.#onGuard(guard);
     } catch (error) {
       if (loading.signal.aborted) return;

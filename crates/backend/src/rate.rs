@@ -1,6 +1,6 @@
 //! How fast a device multiplies: what benchmarks print and what a loader judges a machine by.
 
-use crate::{DType, Device, DeviceError, Epilogue, RowRef, quant};
+use crate::{DType, Device, DeviceError, Epilogue, quant};
 
 /// Operands of [`Device::linear`], timed as often as is asked.
 #[derive(Debug)]
@@ -72,15 +72,10 @@ impl<M, W> Product<M, W> {
         device: &D,
         count: u32,
     ) -> Result<(), DeviceError> {
-        let product = || device.linear(&self.x, &self.w, None, Epilogue::None);
-        let mut last = product()?;
-        for _ in 1..count {
-            last = product()?;
+        for _ in 0..count {
+            device.linear(&self.x, &self.w, None, Epilogue::None)?;
         }
-        // One row is enough to wait for.
-        let row = device.gather(&[&last], &[RowRef { source: 0, row: 0 }])?;
-        device.read(&row).await?;
-        Ok(())
+        device.settle().await
     }
 }
 

@@ -77,14 +77,14 @@ fn direct<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
             for i in 0..M {
                 sums[i] = [simd.nibble_start(starts[i]); V];
             }
-            each_step!(|STEP| if STEP < STEPS / 2 {
+            each_step!(in half, |STEP| {
                 for vector in 0..V {
                     let at = (STEP * V + vector) * S::LANES * QUAD;
                     let packed = simd.bytes(&quants[at..][..S::LANES * QUAD]);
                     let (low, high) = simd.nibbles(packed);
                     for i in 0..M {
                         let near = simd.quad(&x_quants[STEP * PACK + i]);
-                        let far = simd.quad(&x_quants[(STEP + STEPS / 2) % STEPS * PACK + i]);
+                        let far = simd.quad(&x_quants[(STEP + STEPS / 2) * PACK + i]);
                         let sum = simd.dot_nibbles(sums[i][vector], low, near);
                         sums[i][vector] = simd.dot_nibbles(sum, high, far);
                     }

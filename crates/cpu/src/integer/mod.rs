@@ -1,7 +1,7 @@
 //! `linear` with quantised weights: rounded activations times packed bytes.
 //!
 //! A tile is up to [`PACK`] rows by one panel: four rows by two vectors on machines with 16 registers,
-//! by four where there are 32. Eight (sixteen) chains of sums hide the dot product's latency of five
+//! by four where there are 32, and two rows where a sum takes two registers (plain WebAssembly). Eight (sixteen) chains of sums hide the dot product's latency of five
 //! cycles at two a cycle; each step of four inputs loads two (four) vectors of weights and four
 //! activations for its eight (sixteen) dot products, so loads stay below the two or three a cycle a
 //! core has. A taller tile measured no faster in WebAssembly, where an engine leaves 15 registers.
@@ -141,11 +141,14 @@ macro_rules! by_rows {
     };
 }
 
-/// Runs a piece of code for each four inputs of a block, their index a constant in it: loads then have
-/// constant offsets, which a loop that the compiler leaves rolled up would add up again and again.
+/// Runs a piece of code for each four inputs of a block, or of its first half, their index a constant in
+/// it: loads then have constant offsets, which a loop that the compiler leaves rolled up would add up again and again.
 macro_rules! each_step {
     (|$step:ident| $body:expr) => {
         each_step!(@ $step $body, 0 1 2 3 4 5 6 7)
+    };
+    (in half, |$step:ident| $body:expr) => {
+        each_step!(@ $step $body, 0 1 2 3)
     };
     (@ $step:ident $body:expr, $($index:literal)*) => {$({
         const $step: usize = $index;

@@ -11,7 +11,7 @@ use crate::simd::{Dispatch, Kernel, Simd};
 
 /// Rows of a rectangle with a packed weight, whole packs: their activations stay in the second-level
 /// cache, and unpacking a panel costs as much as multiplying two of them by it.
-const BAND: usize = 32 * PACK;
+const BAND: usize = 64 * PACK;
 
 /// Activations and the weight they meet.
 #[derive(Clone, Copy)]

@@ -152,7 +152,7 @@ pub(crate) fn panel_of(dispatch: Dispatch) -> usize {
 }
 
 /// Bytes that begin at a cache line, so that no vector load of them crosses one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Lines<L = Vec<Line>> {
     lines: L,
     len: usize,
@@ -170,6 +170,12 @@ impl Lines {
             .map_err(|_| DeviceError::OutOfMemory { bytes: len })?;
         lines.resize(len.div_ceil(64), Line([0; 64]));
         Ok(Self { lines, len })
+    }
+
+    /// Changes the length; bytes that are added are zeros or what was there before.
+    pub fn resize(&mut self, len: usize) {
+        self.lines.resize(len.div_ceil(64), Line([0; 64]));
+        self.len = len;
     }
 }
 

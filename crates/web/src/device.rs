@@ -21,10 +21,11 @@ mod cpu {
 
     /// The product that instruction sets are compared by: small enough to stay near the core.
     const SHAPE: (usize, usize, usize) = (64, 512, 64);
-    /// Rounds of the comparison, and milliseconds of a round. Engines compile code anew while it runs,
-    /// so the first rounds are not the last word.
-    const ROUNDS: usize = 4;
-    const ROUND_MS: f64 = 12.0;
+    /// Rounds of the comparison, the best of which counts, and milliseconds of a round: shorter than a
+    /// busy machine's time slices, so that some are not interrupted. Engines compile code anew while it
+    /// runs, so the first rounds are not the last word.
+    const ROUNDS: usize = 24;
+    const ROUND_MS: f64 = 2.0;
 
     thread_local! {
         static BEST: OnceCell<Isa> = const { OnceCell::new() };

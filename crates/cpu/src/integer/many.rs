@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use llavaguard_backend::BLOCK;
 
-use super::{Integer, by_rows};
+use super::{Integer, by_rows, each_step};
 use crate::matrix::Rect;
-use crate::packed::{Packed, QUAD};
+use crate::packed::{Lines, Packed, QUAD};
 use crate::rounded::{OFFSET, PACK, PackBlocks};
 use crate::simd::{Kernel, Simd};
 use crate::weight::from_f16;
@@ -18,7 +18,7 @@ const CHUNK: usize = 24 * 1024;
 /// What a task computes in.
 #[derive(Default)]
 pub(super) struct Scratch {
-    quants: Vec<u8>,
+    quants: Lines,
     scales: Vec<f32>,
     starts: Vec<i32>,
 }
@@ -73,7 +73,8 @@ impl<const NIBBLES: bool> Many<'_, '_, '_, NIBBLES> {
                     let weights = stock.panel::<S>(index);
                     let first = index * panel;
                     for (part, rows) in rows.chunks_mut(S::TILE_ROWS).enumerate() {
-                        let from = part * S::TILE_ROWS;
+                        // Known to be zero where a tile is as tall as a pack.
+                        let from = part % (PACK / S::TILE_ROWS) * S::TILE_ROWS;
                         by_rows!(rows, |rows, M| {
                             let rows = rows.map(|row| &mut row[first..first + panel]);
                             tile::<S, M, V, NIBBLES>(simd, x, from, weights, rows);
@@ -117,7 +118,7 @@ impl<'a, const V: usize, const NIBBLES: bool> Stock<'a, V, NIBBLES> {
         let block_count = panels.len() * blocks.len();
         scratch.scales.clear();
         if NIBBLES {
-            scratch.quants.resize(block_count * width * BLOCK, 0);
+            scratch.quants.resize(block_count * width * BLOCK);
         } else {
             scratch.starts.resize(block_count * width, 0);
         }
@@ -127,7 +128,8 @@ impl<'a, const V: usize, const NIBBLES: bool> Stock<'a, V, NIBBLES> {
             scratch.scales.extend(scales);
             let first = index * blocks.len() * width;
             if NIBBLES {
-                let bytes = &mut scratch.quants[first * BLOCK..][..2 * quants.len()];
+                let bytes = scratch.quants.bytes_mut();
+                let bytes = &mut bytes[first * BLOCK..][..2 * quants.len()];
                 unpack(quants, bytes, width * BLOCK / 2);
             } else {
                 let starts = &mut scratch.starts[first..][..blocks.len() * width];
@@ -150,7 +152,7 @@ impl<'a, const V: usize, const NIBBLES: bool> Stock<'a, V, NIBBLES> {
         let panel = self.first_panel + index;
         PanelBlocks {
             quants: if NIBBLES {
-                &scratch.quants[first * BLOCK..][..values * BLOCK]
+                &scratch.quants.bytes()[first * BLOCK..][..values * BLOCK]
             } else {
                 self.w
                     .panel_blocks(panel, self.blocks.start, self.blocks.len())
@@ -205,25 +207,34 @@ fn start_signed<S: Simd, const V: usize>(simd: S, quants: &[u8], starts: &mut [i
 
 /// Adds the products of one block to the sums of a tile, four inputs of `LANES` features at a time. (No
 /// function: one that takes the dot product as a closure is not sure to be compiled for the instruction
-/// set.) It is left a loop: of all its loads and products in one, LLVM makes chains a sum at a time,
-/// whose operands then do not fit WebAssembly's registers: 70 Gop/s instead of 93.
+/// set.)
+///
+/// Where the compiler knows [`Simd::pack`] this is one straight piece. Where it does not, for all it knows
+/// the pack may end at any step: see there.
 macro_rules! add_products {
     ($simd:expr, $quants:expr, $x_quants:expr, $from:expr, $sums:expr, $dot:ident) => {
-        // Not zipped: two pointers that move take fewer instructions than an index and two shifts.
-        let mut steps = $quants.chunks_exact(V * S::LANES * QUAD);
-        for x_quants in $x_quants.as_chunks::<{ PACK * QUAD }>().0 {
-            let Some(quants) = steps.next() else { break };
-            let mut weights = [$simd.bytes(&quants[..S::LANES * QUAD]); V];
-            for (vector, weights) in weights.iter_mut().enumerate() {
-                *weights = $simd.bytes(&quants[vector * S::LANES * QUAD..][..S::LANES * QUAD]);
-            }
-            let x_quants = &x_quants.as_chunks::<QUAD>().0[$from..][..M];
-            for i in 0..M {
-                let quad = $simd.quad(&x_quants[i]);
-                for vector in 0..V {
-                    $sums[i][vector] = $simd.$dot($sums[i][vector], weights[vector], quad);
+        'block: {
+            let mut at = $from;
+            each_step!(|STEP| {
+                if STEP > 0 {
+                    at += $simd.pack();
                 }
-            }
+                if at > $x_quants.len() - M {
+                    break 'block;
+                }
+                let x_quants = &$x_quants[at..at + M];
+                let mut weights = [$simd.bytes(&$quants[..S::LANES * QUAD]); V];
+                for (vector, weights) in weights.iter_mut().enumerate() {
+                    let at = (STEP * V + vector) * S::LANES * QUAD;
+                    *weights = $simd.bytes(&$quants[at..][..S::LANES * QUAD]);
+                }
+                for i in 0..M {
+                    let quad = $simd.quad(&x_quants[i]);
+                    for vector in 0..V {
+                        $sums[i][vector] = $simd.$dot($sums[i][vector], weights[vector], quad);
+                    }
+                }
+            });
         }
     };
 }
@@ -244,18 +255,30 @@ fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
             *total = simd.load(block);
         }
     }
-    let blocks = w.quants.len() / (width * BLOCK);
-    for block in 0..blocks {
-        let quants = &w.quants[block * width * BLOCK..][..width * BLOCK];
-        let scales = &w.scales[block * width..][..width];
-        let x_quants = &x.quants[block * PACK * BLOCK..][..PACK * BLOCK];
-        let x_scales = &x.scales[block * PACK + from..][..M];
+    let (starts, starts_len) = if NIBBLES {
+        (x.starts, PACK)
+    } else {
+        (w.starts, width)
+    };
+    // Zipped, so that one counter stands for all bounds.
+    let blocks = w
+        .quants
+        .chunks_exact(width * BLOCK)
+        .zip(w.scales.chunks_exact(width))
+        .zip(x.quants.chunks_exact(PACK * BLOCK))
+        .zip(x.scales.chunks_exact(PACK))
+        .zip(starts.chunks_exact(starts_len));
+    for ((((quants, scales), x_quants), x_scales), starts) in blocks {
+        // Cut to a length that the compiler knows.
+        let (quants, scales) = (&quants[..width * BLOCK], &scales[..width]);
+        let (x_quants, x_scales) = (&x_quants[..PACK * BLOCK], &x_scales[..PACK]);
+        let starts = &starts[..if NIBBLES { PACK } else { width }];
+        let x_quants = x_quants.as_chunks::<QUAD>().0;
         let mut found = [[simd.splat(0.0); V]; M];
         if NIBBLES {
-            let starts = &x.starts[block * PACK + from..][..M];
             let mut sums = [[simd.nibble_start(0); V]; M];
             for i in 0..M {
-                sums[i] = [simd.nibble_start(starts[i]); V];
+                sums[i] = [simd.nibble_start(starts[from + i]); V];
             }
             add_products!(simd, quants, x_quants, from, sums, dot_nibbles);
             for i in 0..M {
@@ -264,7 +287,6 @@ fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
                 }
             }
         } else {
-            let starts = &w.starts[block * width..][..width];
             let mut sums = [[simd.start(0); V]; M];
             for vector in 0..V {
                 let start = simd.start_from(&starts[vector * S::LANES..][..S::LANES]);
@@ -281,7 +303,7 @@ fn tile<S: Simd, const M: usize, const V: usize, const NIBBLES: bool>(
         }
         let scales = S::blocks(scales).0;
         for i in 0..M {
-            let x_scale = simd.splat(x_scales[i]);
+            let x_scale = simd.splat(x_scales[from + i]);
             for vector in 0..V {
                 let scale = simd.mul(x_scale, simd.load(&scales[vector]));
                 totals[i][vector] = simd.mul_add(found[i][vector], scale, totals[i][vector]);

@@ -16,6 +16,8 @@ mod x86;
 
 pub(crate) use portable::Portable;
 
+use crate::rounded::PACK;
+
 /// An instruction set the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
@@ -134,6 +136,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn blocks(data: &[f32]) -> (&[Self::Block], &[f32]);
     /// Whole blocks to write to.
     fn blocks_mut(data: &mut [f32]) -> &mut [Self::Block];
+    /// Four activations of each row of a pack further on: always `crate::rounded::PACK`. An implementation
+    /// may take it from memory, so that the compiler does not know it: then the steps of a block stay
+    /// apart, each with its loads, its products and its sums.
+    #[inline(always)]
+    fn pack(self) -> usize {
+        PACK
+    }
     /// Four bytes for each lane, loaded from `4 * LANES` bytes.
     type Bytes: Copy;
     /// Four bytes, the same for every lane.

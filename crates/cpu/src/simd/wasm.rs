@@ -3,6 +3,7 @@
 use core::arch::wasm32::*;
 
 use super::{HALF_BITS, HALF_SCALE, Kernel, ROUND, Registers, Simd};
+use crate::rounded::PACK;
 
 /// simd128 (and relaxed-simd, if so built): part of the build, so it is always there. `PAIRS`: with
 /// the dot product of two bytes.
@@ -15,6 +16,8 @@ pub(crate) struct Wasm<const PAIRS: bool> {
     low_nibbles: v128,
     half_bits: v128,
     half_scale: v128,
+    /// [`PACK`].
+    pack: usize,
 }
 
 impl<const PAIRS: bool> Wasm<PAIRS> {
@@ -24,6 +27,7 @@ impl<const PAIRS: bool> Wasm<PAIRS> {
             low_nibbles: u8x16_splat(15),
             half_bits: i32x4_splat(HALF_BITS),
             half_scale: f32x4_splat(HALF_SCALE),
+            pack: PACK,
         }
     }
 
@@ -79,6 +83,15 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     #[inline(always)]
     fn blocks_mut(data: &mut [f32]) -> &mut [[f32; 4]] {
         data.as_chunks_mut().0
+    }
+
+    /// Out of memory: knowing it, LLVM makes one piece of a block's steps and adds up sum after sum (its
+    /// reassociation moves additions to the last of them), and 64 products do not fit the registers.
+    /// Besides, engines fold no constant offset into a load that spreads what it loads, so that one moved
+    /// address takes fewer instructions than four offsets.
+    #[inline(always)]
+    fn pack(self) -> usize {
+        self.pack
     }
 
     type Bytes = v128;

@@ -1,6 +1,6 @@
 //! What happens to a finished rectangle of `linear`'s output while it is near the core.
 
-use crate::math::{self, GeluErf, GeluTanh};
+use crate::math::{self, GeluErf, GeluTanh, OfSum, Sum};
 use crate::matrix::{Matrix, Rect};
 use crate::simd::{Dispatch, Kernel, Simd};
 
@@ -51,25 +51,24 @@ impl Kernel for Apply<'_, '_, '_> {
             out,
         } = self.rect;
         for (i, row) in out.iter_mut().enumerate() {
-            if let Some(bias) = self.finishing.bias {
-                for (value, bias) in row.iter_mut().zip(&bias.data[*first_col..]) {
-                    *value += bias;
+            let bias = self.finishing.bias.map(|bias| &bias.data[*first_col..]);
+            match (self.finishing.finish, bias) {
+                (Finish::GeluTanh, Some(bias)) => {
+                    math::apply_pairs(simd, OfSum(GeluTanh), row, bias);
                 }
+                (Finish::GeluErf, Some(bias)) => {
+                    math::apply_pairs(simd, OfSum(GeluErf), row, bias);
+                }
+                (Finish::GeluTanh, None) => math::apply(simd, GeluTanh, row),
+                (Finish::GeluErf, None) => math::apply(simd, GeluErf, row),
+                (Finish::Nothing | Finish::Add(_), Some(bias)) => {
+                    math::apply_pairs(simd, Sum, row, bias);
+                }
+                (Finish::Nothing | Finish::Add(_), None) => {}
             }
-            match self.finishing.finish {
-                Finish::Nothing => {}
-                Finish::GeluTanh => {
-                    math::apply(simd, GeluTanh, row);
-                }
-                Finish::GeluErf => {
-                    math::apply(simd, GeluErf, row);
-                }
-                Finish::Add(added) => {
-                    let added = &added.row(*first_row + i)[*first_col..];
-                    for (value, added) in row.iter_mut().zip(added) {
-                        *value += added;
-                    }
-                }
+            if let Finish::Add(added) = self.finishing.finish {
+                let added = &added.row(*first_row + i)[*first_col..];
+                math::apply_pairs(simd, Sum, row, added);
             }
         }
     }

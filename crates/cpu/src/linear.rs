@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::gemm::{NARROW_PANEL, PANEL, Plainly};
 use crate::integer::Integer;
-use crate::math::{self, Silu};
+use crate::math::{self, Silu, Times};
 use crate::matrix::Rect;
 use crate::rounded::PACK;
 use crate::simd::{Dispatch, Kernel, Simd};
@@ -107,12 +107,11 @@ struct SiluTimes<'a, 'b> {
 impl Kernel for SiluTimes<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let mut up = self.up.iter();
+        let mut up = self.up;
         for row in self.gate.out.iter_mut() {
-            math::apply(simd, Silu, row);
-            for (gate, up) in row.iter_mut().zip(&mut up) {
-                *gate *= up;
-            }
+            let (here, rest) = up.split_at(row.len());
+            math::apply_pairs(simd, Times(Silu), row, here);
+            up = rest;
         }
     }
 }

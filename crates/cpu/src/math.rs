@@ -155,16 +155,97 @@ impl Function for GeluErf {
     }
 }
 
+/// A function of two numbers.
+pub(crate) trait PairFunction {
+    /// Of each pair of lanes.
+    fn of<S: Simd>(simd: S, x: S::Vector, y: S::Vector) -> S::Vector;
+}
+
+/// `x + y`.
+pub(crate) struct Sum;
+
+impl PairFunction for Sum {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: S::Vector, y: S::Vector) -> S::Vector {
+        simd.add(x, y)
+    }
+}
+
+/// `f(x + y)`.
+pub(crate) struct OfSum<F>(pub F);
+
+impl<F: Function> PairFunction for OfSum<F> {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: S::Vector, y: S::Vector) -> S::Vector {
+        F::of(simd, simd.add(x, y))
+    }
+}
+
+/// `f(x) y`.
+pub(crate) struct Times<F>(pub F);
+
+impl<F: Function> PairFunction for Times<F> {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: S::Vector, y: S::Vector) -> S::Vector {
+        simd.mul(F::of(simd, x), y)
+    }
+}
+
+/// Vectors taken together: WebAssembly engines make a function's constants anew for each piece of code,
+/// in three instructions each.
+const TOGETHER: usize = 4;
+
 /// Puts each of `values` through a function.
 #[inline(always)]
 pub(crate) fn apply<S: Simd, F: Function>(simd: S, _: F, values: &mut [f32]) {
     let whole = values.len() / S::LANES * S::LANES;
     let (blocks, rest) = values.split_at_mut(whole);
-    for block in S::blocks_mut(blocks) {
+    let (groups, blocks) = S::blocks_mut(blocks).as_chunks_mut::<TOGETHER>();
+    for group in groups {
+        let mut vectors = [simd.splat(0.0); TOGETHER];
+        for (vector, block) in vectors.iter_mut().zip(&*group) {
+            *vector = F::of(simd, simd.load(block));
+        }
+        for (vector, block) in vectors.into_iter().zip(group) {
+            simd.store(vector, block);
+        }
+    }
+    for block in blocks {
         simd.store(F::of(simd, simd.load(block)), block);
     }
     if !rest.is_empty() {
         simd.store_partial(F::of(simd, simd.load_partial(rest)), rest);
+    }
+}
+
+/// Puts each of `values` with its fellow among `others`, which are as many, through a function.
+#[inline(always)]
+pub(crate) fn apply_pairs<S: Simd, F: PairFunction>(
+    simd: S,
+    _: F,
+    values: &mut [f32],
+    others: &[f32],
+) {
+    let whole = values.len() / S::LANES * S::LANES;
+    let (blocks, rest) = values.split_at_mut(whole);
+    let (others, other_rest) = others[..blocks.len() + rest.len()].split_at(whole);
+    let (groups, blocks) = S::blocks_mut(blocks).as_chunks_mut::<TOGETHER>();
+    let (other_groups, others) = S::blocks(others).0.as_chunks::<TOGETHER>();
+    for (group, others) in groups.iter_mut().zip(other_groups) {
+        let mut vectors = [simd.splat(0.0); TOGETHER];
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            *vector = F::of(simd, simd.load(&group[i]), simd.load(&others[i]));
+        }
+        for (vector, block) in vectors.into_iter().zip(group) {
+            simd.store(vector, block);
+        }
+    }
+    for (block, other) in blocks.iter_mut().zip(others) {
+        simd.store(F::of(simd, simd.load(block), simd.load(other)), block);
+    }
+    if !rest.is_empty() {
+        let (x, y) = (simd.load_partial(rest), simd.load_partial(other_rest));
+        simd.store_partial(F::of(simd, x, y), rest);
     }
 }
 

@@ -3,8 +3,10 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { JudgeView } from './judge/judge-view.js';
 import { ModelsView } from './models/models-view.js';
+import { followLinks } from './policy/from-link.js';
 import { acceptPictures } from './shared/accept-pictures.js';
 import { DropHint } from './shared/drop-hint.js';
+import { PageFooter } from './shared/page-footer.js';
 import { PageHeader } from './shared/page-header.js';
 import { route, type View } from './shared/route.js';
 import { UpdateBanner } from './shared/update-banner.js';
@@ -29,6 +31,7 @@ export function App() {
     first.current = false;
   }, [view, title]);
   useEffect(acceptPictures, []);
+  useEffect(followLinks, []);
   const Page = PAGES[view];
   return (
     <>
@@ -47,6 +50,7 @@ export function App() {
       <main id="content" ref={main} tabIndex={-1} aria-label={nav[view]}>
         <Page />
       </main>
+      <PageFooter />
       <DropHint />
     </>
   );

@@ -39,7 +39,7 @@ export async function* eventsOf(
     events.push(event);
     wake();
   };
-  let over = false;
+  let over = false as boolean;
   const judging = judge({
     signal: following.signal,
     onProgress: (progress) => {

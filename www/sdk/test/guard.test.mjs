@@ -265,7 +265,8 @@ test('what is many comes behind what is one', async () => {
   await guard.assess(new Blob());
   assert.equal(worker.sent.at(-1).priority, undefined);
   const urgent = guard.assessMany([new Blob()], { priority: 'user-blocking' });
-  for await (const _ of urgent) assert.equal(worker.sent.at(-1).priority, 'user-blocking');
+  for await (const { status } of urgent) assert.equal(status, 'judged');
+  assert.equal(worker.sent.at(-1).priority, 'user-blocking');
 });
 
 test('the WebAssembly may lie elsewhere', async () => {

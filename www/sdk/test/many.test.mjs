@@ -172,6 +172,7 @@ test('a stream passes failures on, and stops the work when it is left', async ()
     onToken('a');
     return new Promise(() => undefined);
   }, undefined);
-  for await (const _ of left) break;
+  assert.equal((await left.next()).value?.type, 'token');
+  await left.return();
   assert.equal(seen?.aborted, true);
 });

@@ -39,7 +39,8 @@ export function guardFileInput(
 ): GuardedInput {
   const { strings = ENGLISH, onChange } = options;
   const container = options.container ?? document.createElement('div');
-  if (!options.container) input.after(container);
+  // Inside a label it would become part of the input's name.
+  if (!options.container) (input.closest('label') ?? input).after(container);
   const place = document.createElement('div');
   const root = place.attachShadow({ mode: 'open' });
   root.adoptedStyleSheets = [uploadStyles()];

@@ -1,0 +1,152 @@
+import type { Found } from './rows.js';
+
+/** What a choice of files or folders amounts to. */
+export interface Choice {
+  /** By path, numbers in their order. */
+  pictures: Found[];
+  /** Paths of files that are no pictures. */
+  others: string[];
+  /** Paths of folders and files that could not be opened. */
+  unreadable: string[];
+}
+
+/**
+ * What browsers or the engine may decode. A file that calls itself a picture and is none becomes a row
+ * with its error; one that does not, e.g. `.DS_Store`, is only counted.
+ */
+const PICTURE = /\.(jpe?g|jfif|png|webp|gif|bmp|avif|hei[cf]|tiff?)$/i;
+
+function isPicture(path: string, type: string): boolean {
+  return PICTURE.test(path) || (type.startsWith('image/') && type !== 'image/svg+xml');
+}
+
+class Collection implements Choice {
+  pictures: Found[] = [];
+  others: string[] = [];
+  unreadable: string[] = [];
+  readonly #onFound: ((count: number) => void) | undefined;
+
+  constructor(onFound?: (count: number) => void) {
+    this.#onFound = onFound;
+  }
+
+  add(path: string, source: Found['source'], type: string): void {
+    if (!isPicture(path, type)) {
+      this.others.push(path);
+      return;
+    }
+    this.pictures.push({ path, source });
+    this.#onFound?.(this.pictures.length);
+  }
+
+  sorted(): Choice {
+    const names = new Intl.Collator(undefined, { numeric: true });
+    this.pictures.sort((a, b) => names.compare(a.path, b.path));
+    return this;
+  }
+}
+
+/** The files of an `<input>`, with or without `webkitdirectory`. */
+export function fromInput(files: Iterable<File>): Choice {
+  const found = new Collection();
+  for (const file of files) found.add(file.webkitRelativePath || file.name, file, file.type);
+  return found.sorted();
+}
+
+/**
+ * What was dropped, folders with all they hold. Must be called before the event is over: the browser
+ * clears what a drop brought.
+ */
+export function fromDrop(
+  transfer: DataTransfer,
+  onFound?: (count: number) => void,
+): Promise<Choice> {
+  const found = new Collection(onFound);
+  const items = [...transfer.items].filter(({ kind }) => kind === 'file');
+  const waiting = items.map((item) => {
+    const entry = item.webkitGetAsEntry();
+    if (entry) return () => addEntry(entry, found);
+    const file = item.getAsFile();
+    return () => {
+      if (file) found.add(file.name, file, file.type);
+      return Promise.resolve();
+    };
+  });
+  return inOrder(waiting).then(() => found.sorted());
+}
+
+async function inOrder(steps: (() => Promise<void>)[]): Promise<void> {
+  for (const step of steps) await step();
+}
+
+async function addEntry(entry: FileSystemEntry, found: Collection): Promise<void> {
+  const path = entry.fullPath.replace(/^\//, '');
+  try {
+    if (entry.isFile) {
+      const file = await new Promise<File>((resolve, reject) => {
+        (entry as FileSystemFileEntry).file(resolve, reject);
+      });
+      found.add(path, file, file.type);
+      return;
+    }
+    const reader = (entry as FileSystemDirectoryEntry).createReader();
+    for (;;) {
+      // Entries come in batches; an empty one is the end.
+      const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => {
+        reader.readEntries(resolve, reject);
+      });
+      if (batch.length === 0) break;
+      for (const inner of batch) await addEntry(inner, found);
+    }
+  } catch {
+    found.unreadable.push(path);
+  }
+}
+
+/** What TypeScript's library does not know yet of folders. */
+type Folder = FileSystemDirectoryHandle & {
+  values(): AsyncIterable<FileSystemFileHandle | FileSystemDirectoryHandle>;
+};
+
+interface Picking {
+  showDirectoryPicker?: (options: { id: string; mode: 'read' }) => Promise<Folder>;
+}
+
+/** Whether the browser has a picker that gives a folder's files one by one. */
+export function canPickFolder(): boolean {
+  return typeof (globalThis as Picking).showDirectoryPicker === 'function';
+}
+
+/** Lets the user pick a folder; nothing where they think better of it. */
+export async function pickFolder(onFound?: (count: number) => void): Promise<Choice | undefined> {
+  let folder: Folder | undefined;
+  try {
+    folder = await (globalThis as Picking).showDirectoryPicker?.({ id: 'audit', mode: 'read' });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') return undefined;
+    throw error;
+  }
+  return folder && fromFolder(folder, onFound);
+}
+
+/** All a folder holds. */
+export async function fromFolder(
+  folder: FileSystemDirectoryHandle,
+  onFound?: (count: number) => void,
+): Promise<Choice> {
+  const found = new Collection(onFound);
+  await addFolder(folder, folder.name, found);
+  return found.sorted();
+}
+
+async function addFolder(folder: Folder, path: string, found: Collection): Promise<void> {
+  try {
+    for await (const handle of folder.values()) {
+      const inner = `${path}/${handle.name}`;
+      if (handle.kind === 'directory') await addFolder(handle, inner, found);
+      else found.add(inner, handle, '');
+    }
+  } catch {
+    found.unreadable.push(path);
+  }
+}

@@ -1,0 +1,80 @@
+import type { Detail, Rating } from 'llavaguard';
+
+import {
+  categoryOf,
+  finalRating,
+  modelRating,
+  reviewState,
+  type ReviewState,
+  type Row,
+} from './row.js';
+import { isStale } from './rows.js';
+import type { InForce } from './view.js';
+
+/** What is exported of a row, for programs. Names are those of an assessment where it has them. */
+export interface AuditRecord {
+  image: string;
+  /** `null` where the model gave none: the image was not judged or could not be. */
+  rating: Rating | null;
+  /** A reviewer's rating where there is one, else the model's. */
+  final_rating: Rating | null;
+  review: { state: ReviewState; rating: Rating; note: string } | null;
+  error: { code: string; message: string } | null;
+  category: { id: string; name: string } | null;
+  unsafe_probability: number | null;
+  /** Above it the rating is Unsafe. */
+  threshold: number | null;
+  category_probabilities: { id: string; name: string; probability: number }[] | null;
+  rationale: string | null;
+  rationale_truncated: boolean | null;
+  policy_id: string | null;
+  policy_name: string | null;
+  model_id: string | null;
+  detail: { level: Detail; tiles: number } | null;
+  /** Whether policy, model and detail are those in force when it was exported. */
+  current: boolean | null;
+  milliseconds: number | null;
+}
+
+/** A row as it is exported. */
+export function recordOf(row: Row, { threshold, present }: InForce): AuditRecord {
+  const { kept, review } = row;
+  const category = kept && categoryOf(kept);
+  return {
+    image: row.path,
+    rating: modelRating(row, threshold) ?? null,
+    final_rating: finalRating(row, threshold) ?? null,
+    review: review ? { state: reviewState(row, threshold), ...review } : null,
+    error: row.error ?? null,
+    category: category ?? null,
+    unsafe_probability: kept ? kept.unsafeProbability : null,
+    threshold: category ? threshold(category.id) : null,
+    category_probabilities: kept
+      ? kept.under.categories.map(({ id, name }, at) => ({
+          id,
+          name,
+          probability: round(kept.probabilities[at] ?? 0),
+        }))
+      : null,
+    rationale: kept?.rationale ?? null,
+    rationale_truncated: kept?.rationaleTruncated ?? null,
+    policy_id: kept?.under.policyId ?? null,
+    policy_name: kept?.under.policyName ?? null,
+    model_id: kept?.under.modelId ?? null,
+    detail: kept ? { level: kept.under.detail, tiles: kept.tiles } : null,
+    current: kept ? !isStale(row, present) : null,
+    milliseconds: kept ? Math.round(kept.milliseconds) : null,
+  };
+}
+
+/** Kept in single precision, which has seven digits. */
+function round(value: number): number {
+  return Number(value.toPrecision(7));
+}
+
+/** One line of JSON a row. */
+export function jsonLines(records: Iterable<AuditRecord>): string {
+  let text = '';
+  for (const record of records) text += `${JSON.stringify(record)}\n`;
+  return text;
+}

@@ -18,7 +18,7 @@ function audit() {
     'waiting.jpg': undefined,
   });
   rows.review(rowOf(rows, 'gun, "big".jpg'), { rating: 'Safe', note: '@toy & prop' });
-  const records = rows.all.map((row) => recordOf(row, { threshold: HALF, present: PRESENT }));
+  const records = rows.all.map((row) => recordOf(row, { thresholds: HALF, present: PRESENT }));
   return { rows, records };
 }
 

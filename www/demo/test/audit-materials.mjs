@@ -5,8 +5,8 @@ import { Rows } from '../../node_modules/.cache/tsc/demo/audit/rows.js';
 /** @typedef {import('../src/audit/row.js').Row} Row */
 /** @typedef {import('llavaguard').Assessment} Assessment */
 
-/** Half, whatever the category. */
-export const HALF = () => 0.5;
+/** The model's own thresholds. */
+export const HALF = {};
 
 /**
  * An assessment under a policy of three categories.

@@ -30,7 +30,7 @@ function mixed() {
  */
 function shown(rows, filter, sort = { key: 'added', descending: false }) {
   const present = { policyId: 'p1', modelId: 'm@1', detail: /** @type {const} */ ('low') };
-  return view(rows.all, { ...SHOW_ALL, ...filter }, sort, { threshold: HALF, present }).map(
+  return view(rows.all, { ...SHOW_ALL, ...filter }, sort, { thresholds: HALF, present }).map(
     ({ path }) => path,
   );
 }
@@ -61,7 +61,7 @@ test('the threshold of its category decides, without judging again', () => {
   const row = rowOf(mixed(), 'b/3.jpg');
   assert.equal(modelRating(row, HALF), 'Unsafe');
   assert.equal(
-    modelRating(row, (id) => (id === 'O6' ? 0.6 : 0.5)),
+    modelRating(row, { O6: 0.6 }),
     'Safe',
   );
 });
@@ -85,7 +85,7 @@ test("a person's word counts, whatever the model says", () => {
   assert.equal(finalRating(row, HALF), 'Safe');
   assert.equal(reviewState(row, HALF), 'overruled');
   assert.equal(
-    reviewState(row, () => 0.95),
+    reviewState(row, { O6: 0.95 }),
     'confirmed',
   );
   rows.again([row]);

@@ -1,5 +1,6 @@
 import type { Detail, Rating } from 'llavaguard';
 
+import { thresholdOf } from '../policy/thresholds.js';
 import {
   categoryOf,
   finalRating,
@@ -22,7 +23,7 @@ export interface AuditRecord {
   error: { code: string; message: string } | null;
   category: { id: string; name: string } | null;
   unsafe_probability: number | null;
-  /** Above it the rating is Unsafe. */
+  /** From it on the rating is Unsafe. */
   threshold: number | null;
   category_probabilities: { id: string; name: string; probability: number }[] | null;
   rationale: string | null;
@@ -37,18 +38,18 @@ export interface AuditRecord {
 }
 
 /** A row as it is exported. */
-export function recordOf(row: Row, { threshold, present }: InForce): AuditRecord {
+export function recordOf(row: Row, { thresholds, present }: InForce): AuditRecord {
   const { kept, review } = row;
   const category = kept && categoryOf(kept);
   return {
     image: row.path,
-    rating: modelRating(row, threshold) ?? null,
-    final_rating: finalRating(row, threshold) ?? null,
-    review: review ? { state: reviewState(row, threshold), ...review } : null,
+    rating: modelRating(row, thresholds) ?? null,
+    final_rating: finalRating(row, thresholds) ?? null,
+    review: review ? { state: reviewState(row, thresholds), ...review } : null,
     error: row.error ?? null,
     category: category ?? null,
     unsafe_probability: kept ? kept.unsafeProbability : null,
-    threshold: category ? threshold(category.id) : null,
+    threshold: category ? thresholdOf(thresholds, category.id) : null,
     category_probabilities: kept
       ? kept.under.categories.map(({ id, name }, at) => ({
           id,

@@ -1,7 +1,9 @@
 import type { Assessment, Detail, Rating } from 'llavaguard';
 
+import { decide, type Thresholds } from '../policy/thresholds.js';
+
 /** What a file is read from when its turn comes; nothing of its bytes is held. */
-export type Source = File | FileSystemFileHandle;
+export type Source = Blob | FileSystemFileHandle;
 
 /** What assessments under one policy, by one model, at one detail have in common; held once. */
 export interface Circumstances {
@@ -18,6 +20,8 @@ export interface Kept {
   readonly under: Circumstances;
   /** Index into `under.categories`. */
   readonly category: number;
+  /** The model's own. */
+  readonly rating: Rating;
   readonly unsafeProbability: number;
   /** One for each of `under.categories`. */
   readonly probabilities: Float32Array;
@@ -50,9 +54,6 @@ export interface Row {
   /** A small picture; `null` where the browser cannot make one. */
   thumbnail: Blob | null | undefined;
 }
-
-/** The probability from which on a category's picture is Unsafe. */
-export type Threshold = (categoryId: string) => number;
 
 /** Interns circumstances, so that a thousand rows share one. */
 export class CircumstancesTable {
@@ -87,6 +88,7 @@ export function keep(assessment: Assessment, table: CircumstancesTable): Kept {
   return {
     under,
     category: under.categories.findIndex(({ id }) => id === assessment.category.id),
+    rating: assessment.rating,
     unsafeProbability: assessment.unsafe_probability,
     probabilities: Float32Array.from(
       assessment.category_probabilities,
@@ -106,21 +108,22 @@ export function categoryOf(kept: Kept): { id: string; name: string } {
   return kept.under.categories[kept.category] ?? NOT_APPLICABLE;
 }
 
-/** What the model says of a row under the threshold in force; nothing where it was not judged. */
-export function modelRating({ kept }: Pick<Row, 'kept'>, threshold: Threshold): Rating | undefined {
+/** What the model says of a row under the thresholds in force; nothing where it was not judged. */
+export function modelRating({ kept }: Row, thresholds: Thresholds): Rating | undefined {
   if (!kept) return undefined;
-  return kept.unsafeProbability > threshold(categoryOf(kept).id) ? 'Unsafe' : 'Safe';
+  const { rating, unsafeProbability: unsafe_probability } = kept;
+  return decide({ rating, category: categoryOf(kept), unsafe_probability }, thresholds).rating;
 }
 
 /** What counts for a row: a person's word, else the model's. */
-export function finalRating(row: Row, threshold: Threshold): Rating | undefined {
+export function finalRating(row: Row, thresholds: Thresholds): Rating | undefined {
   return row.review?.rating ?? modelRating(row, threshold);
 }
 
 /** How a person's word stands to the model's. */
 export type ReviewState = 'open' | 'confirmed' | 'overruled';
 
-export function reviewState(row: Row, threshold: Threshold): ReviewState {
+export function reviewState(row: Row, thresholds: Thresholds): ReviewState {
   if (!row.review) return 'open';
   return row.review.rating === modelRating(row, threshold) ? 'confirmed' : 'overruled';
 }

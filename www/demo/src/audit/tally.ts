@@ -1,4 +1,5 @@
-import { categoryOf, finalRating, reviewState, type Row, type Threshold } from './row.js';
+import type { Thresholds } from '../policy/thresholds.js';
+import { categoryOf, finalRating, reviewState, type Row } from './row.js';
 
 /** How many pictures of a category there are, by what counts for them. */
 export interface CategoryCount {
@@ -24,7 +25,7 @@ export interface Tally {
 }
 
 /** Counts rows; a person's word goes before the model's. */
-export function tally(rows: readonly Row[], threshold: Threshold): Tally {
+export function tally(rows: readonly Row[], thresholds: Thresholds): Tally {
   const found: Tally = {
     total: rows.length,
     safe: 0,
@@ -37,9 +38,9 @@ export function tally(rows: readonly Row[], threshold: Threshold): Tally {
   };
   const counts = new Map<string, CategoryCount>();
   for (const row of rows) {
-    const review = reviewState(row, threshold);
+    const review = reviewState(row, thresholds);
     if (review !== 'open') found[review]++;
-    const rating = finalRating(row, threshold);
+    const rating = finalRating(row, thresholds);
     if (rating === 'Safe') found.safe++;
     else if (rating === 'Unsafe') found.unsafe++;
     else if (row.state === 'failed') found.failed++;

@@ -1,11 +1,11 @@
+import { type Thresholds, thresholdOf } from '../policy/thresholds.js';
 import {
   categoryOf,
   finalRating,
   modelRating,
   reviewState,
   type Row,
-  type Threshold,
-} from './row.js';
+  } from './row.js';
 import { isStale, type Present } from './rows.js';
 
 /** Which rows are shown. */
@@ -39,7 +39,7 @@ export interface Sort {
 
 /** What rating and staleness depend on. */
 export interface InForce {
-  threshold: Threshold;
+  thresholds: Thresholds;
   present: Present | undefined;
 }
 
@@ -48,21 +48,21 @@ export function view(
   rows: readonly Row[],
   filter: Filter,
   sort: Sort,
-  { threshold, present }: InForce,
+  { thresholds, present }: InForce,
 ): Row[] {
   const text = filter.text.trim().toLowerCase();
   const shown = rows.filter((row) => {
     return (
-      (filter.state === 'all' || stateOf(row, threshold) === filter.state)
+      (filter.state === 'all' || stateOf(row, thresholds) === filter.state)
       && (filter.category === '' || (row.kept && categoryOf(row.kept).id === filter.category))
-      && (filter.review === 'all' || reviewMatches(row, filter.review, threshold))
+      && (filter.review === 'all' || reviewMatches(row, filter.review, thresholds))
       && (!filter.stale || isStale(row, present))
       && (text === '' || row.path.toLowerCase().includes(text))
     );
   });
   const value = VALUES[sort.key];
   const sign = sort.descending ? -1 : 1;
-  const keyed = shown.map((row) => ({ row, value: value(row, threshold) }));
+  const keyed = shown.map((row) => ({ row, value: value(row, thresholds) }));
   keyed.sort((a, b) => {
     if (a.value === undefined || b.value === undefined) {
       return Number(a.value === undefined) - Number(b.value === undefined) || a.row.id - b.row.id;
@@ -73,15 +73,15 @@ export function view(
 }
 
 /** How a row counts in filters and totals. */
-export function stateOf(row: Row, threshold: Threshold): Exclude<Filter['state'], 'all'> {
+export function stateOf(row: Row, thresholds: Thresholds): Exclude<Filter['state'], 'all'> {
   if (row.state === 'failed' && !row.review) return 'failed';
-  return finalRating(row, threshold) ?? 'waiting';
+  return finalRating(row, thresholds) ?? 'waiting';
 }
 
 /** What nobody can have looked at yet is not open for review. */
-function reviewMatches(row: Row, wanted: Filter['review'], threshold: Threshold): boolean {
+function reviewMatches(row: Row, wanted: Filter['review'], thresholds: Thresholds): boolean {
   const judged = row.kept !== undefined || row.state === 'failed' || row.review !== undefined;
-  return judged && reviewState(row, threshold) === wanted;
+  return judged && reviewState(row, thresholds) === wanted;
 }
 
 const names = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
@@ -95,13 +95,13 @@ function compare(a: number | string, b: number | string): number {
 const RATINGS = { Unsafe: 0, Safe: 1, failed: 2, waiting: undefined };
 const REVIEWS = { open: 0, overruled: 1, confirmed: 2 };
 
-const VALUES: Record<SortKey, (row: Row, threshold: Threshold) => number | string | undefined> = {
+const VALUES: Record<SortKey, (row: Row, thresholds: Thresholds) => number | string | undefined> = {
   added: ({ id }) => id,
   path: ({ path }) => path,
-  rating: (row, threshold) => RATINGS[stateOf(row, threshold)],
+  rating: (row, thresholds) => RATINGS[stateOf(row, thresholds)],
   category: ({ kept }) => kept?.category,
   probability: ({ kept }) => kept?.unsafeProbability,
-  doubt: ({ kept }, threshold) =>
-    kept && Math.abs(kept.unsafeProbability - threshold(categoryOf(kept).id)),
-  review: (row, threshold) => modelRating(row, threshold) && REVIEWS[reviewState(row, threshold)],
+  doubt: ({ kept }, thresholds) =>
+    kept && Math.abs(kept.unsafeProbability - thresholdOf(thresholds, categoryOf(kept).id)),
+  review: (row, thresholds) => modelRating(row, thresholds) && REVIEWS[reviewState(row, thresholds)],
 };

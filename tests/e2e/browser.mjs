@@ -117,7 +117,7 @@ export async function outcome(page, action) {
   await result.and(page.locator('[data-state="done"], [data-state="failed"]')).waitFor();
   if ((await result.getAttribute('data-state')) === 'done') {
     return {
-      assessment: JSON.parse((await page.locator('#json').textContent()) ?? ''),
+      assessment: JSON.parse((await page.locator('#json').textContent()) ?? '').assessment,
     };
   }
   const error = page.locator('#result-error');

@@ -5,7 +5,12 @@ import { LlavaGuardError, toErrorMessage } from './errors.js';
 import { type ImageInput, imageMessage } from './image.js';
 import type { JudgeMessage, ModelMessage, Notice } from './messages.js';
 import type { ModelSource } from './model-source.js';
-import { type PolicyDescription, type PolicyInput, policyText } from './policy.js';
+import {
+  type PolicyDescription,
+  type PolicyInput,
+  type PolicyPrompt,
+  policyText,
+} from './policy.js';
 import { judgeProbe, type Probe, type ProbeMessage } from './probe.js';
 import type { Progress } from './progress.js';
 
@@ -291,6 +296,11 @@ export class LlavaGuard {
   /** The exact text the model reads for a policy. */
   async promptText(policy: PolicyInput = {}): Promise<string> {
     return this.#connection.request<string>({ type: 'promptText', policy: policyText(policy) });
+  }
+
+  /** The exact text the model reads for a policy, and how many of the model's tokens that is. */
+  async prompt(policy: PolicyInput = {}): Promise<PolicyPrompt> {
+    return this.#connection.request<PolicyPrompt>({ type: 'prompt', policy: policyText(policy) });
   }
 
   /** Ends the worker and frees its memory; open calls reject with `guard.disposed`. */

@@ -25,9 +25,11 @@ export type { ModelSource } from './model-source.js';
 export type {
   CategoryMode,
   CategoryRules,
+  PolicyCategory,
   PolicyDescription,
   PolicyDocument,
   PolicyInput,
+  PolicyPrompt,
 } from './policy.js';
 export type { Probe, ProbeReason } from './probe.js';
 export type { Progress } from './progress.js';

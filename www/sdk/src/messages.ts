@@ -43,7 +43,8 @@ export type Request =
   | { type: 'judge'; session: number; options: JudgeMessage }
   | { type: 'close'; session: number }
   | { type: 'describePolicy'; policy: string }
-  | { type: 'promptText'; policy: string };
+  | { type: 'promptText'; policy: string }
+  | { type: 'prompt'; policy: string };
 
 /** From the page to the worker. Every request is answered by one `done` or `failed`. */
 export type ToWorker =

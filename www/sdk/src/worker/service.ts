@@ -78,6 +78,10 @@ export class Service {
         return JSON.parse(this.#started.describePolicy(request.policy)) as unknown;
       case 'promptText':
         return this.#started.promptText(request.policy);
+      case 'prompt': {
+        const text = this.#started.promptText(request.policy);
+        return { text, tokens: this.#loaded.promptTokens(request.policy) };
+      }
     }
   }
 

@@ -1,10 +1,12 @@
 import { LlavaGuardError } from 'llavaguard';
 
+import { strings } from '../strings/index.js';
+
 /** An error as a sentence for the page; the package's own already say what to do next. */
 export function errorText(error: unknown): string {
   if (error instanceof LlavaGuardError) return capitalised(error.message);
   const message = error instanceof Error ? error.message : String(error);
-  return `Something unexpected went wrong: ${message}. Reload the page and try again.`;
+  return strings.value.errors.unexpected(message);
 }
 
 /** The stable code of an error, for tests and bug reports. */
@@ -14,5 +16,5 @@ export function errorCode(error: unknown): string {
 
 function capitalised(text: string): string {
   const sentence = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+  return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
 }

@@ -1,0 +1,20 @@
+import { PolicyPanel } from '../policy/policy-panel.js';
+import { PictureCard } from './picture-card.js';
+import { VerdictCard } from './verdict-card.js';
+import { Welcome } from './welcome.js';
+
+/** One picture, its verdict, and the policy it is judged by. */
+export function JudgeView() {
+  return (
+    <>
+      <Welcome />
+      <div class="judge">
+        <div class="judge-seen">
+          <PictureCard />
+          <VerdictCard />
+        </div>
+        <PolicyPanel />
+      </div>
+    </>
+  );
+}

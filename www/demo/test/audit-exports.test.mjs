@@ -5,7 +5,7 @@ import { csv } from '../../node_modules/.cache/tsc/demo/audit/csv.js';
 import { jsonLines, recordOf } from '../../node_modules/.cache/tsc/demo/audit/records.js';
 import { escape, report } from '../../node_modules/.cache/tsc/demo/audit/report.js';
 import { tally } from '../../node_modules/.cache/tsc/demo/audit/tally.js';
-import { assessment, HALF, rowOf, rowsWith } from './audit-materials.mjs';
+import { assessment, MODEL, rowOf, rowsWith } from './audit-materials.mjs';
 
 const PRESENT = { policyId: 'p1', modelId: 'm@1', detail: /** @type {const} */ ('low') };
 const EVIL = '"><script>alert(1)</script>.jpg';
@@ -17,8 +17,10 @@ function audit() {
     [EVIL]: { code: 'image.truncated', message: 'It <ends> too early.' },
     'waiting.jpg': undefined,
   });
-  rows.review(rowOf(rows, 'gun, "big".jpg'), { rating: 'Safe', note: '@toy & prop' });
-  const records = rows.all.map((row) => recordOf(row, { thresholds: HALF, present: PRESENT }));
+  rows.review(rowOf(rows, 'gun, "big".jpg'), 'Safe');
+  rows.note(rowOf(rows, 'gun, "big".jpg'), '@toy & prop');
+  rows.note(rowOf(rows, 'waiting.jpg'), 'look at it');
+  const records = rows.all.map((row) => recordOf(row, { thresholds: MODEL, present: PRESENT }));
   return { rows, records };
 }
 
@@ -106,6 +108,7 @@ test('JSONL has an object a row, with names of an assessment', () => {
   assert.deepEqual([broken.image, broken.rating, broken.final_rating], [EVIL, null, null]);
   assert.equal(broken.error.code, 'image.truncated');
   assert.deepEqual([waiting.rating, waiting.error], [null, null]);
+  assert.deepEqual(waiting.review, { state: 'open', rating: null, note: 'look at it' });
 });
 
 test('the report escapes what it is given and can load nothing', async () => {
@@ -115,7 +118,7 @@ test('the report escapes what it is given and can load nothing', async () => {
     await report(
       {
         date: new Date(0),
-        tally: tally(rows.all, HALF),
+        tally: tally(rows.all, MODEL),
         records: records.map((record, at) => ({ record, thumbnail: at === 0 ? thumbnail : null })),
         charts: undefined,
       },

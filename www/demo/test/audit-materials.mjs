@@ -5,8 +5,11 @@ import { Rows } from '../../node_modules/.cache/tsc/demo/audit/rows.js';
 /** @typedef {import('../src/audit/row.js').Row} Row */
 /** @typedef {import('llavaguard').Assessment} Assessment */
 
-/** The model's own thresholds. */
-export const HALF = {};
+/**
+ * The model's own thresholds.
+ * @type {import('../src/policy/thresholds.js').Thresholds}
+ */
+export const MODEL = {};
 
 /**
  * An assessment under a policy of three categories.

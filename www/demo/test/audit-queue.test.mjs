@@ -33,7 +33,7 @@ function audit(count) {
           reject(signal.reason);
         });
         asked.push({
-          name: file.name,
+          name: /** @type {File} */ (file).name,
           signal,
           done: () => {
             clock += 1000;

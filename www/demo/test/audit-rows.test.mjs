@@ -9,7 +9,7 @@ import {
 import { isStale } from '../../node_modules/.cache/tsc/demo/audit/rows.js';
 import { tally, unsafeShare } from '../../node_modules/.cache/tsc/demo/audit/tally.js';
 import { SHOW_ALL, view } from '../../node_modules/.cache/tsc/demo/audit/view.js';
-import { assessment, HALF, rowOf, rowsWith } from './audit-materials.mjs';
+import { assessment, MODEL, rowOf, rowsWith } from './audit-materials.mjs';
 
 const BROKEN = { code: 'image.truncated', message: 'The file ends too early.' };
 
@@ -30,7 +30,7 @@ function mixed() {
  */
 function shown(rows, filter, sort = { key: 'added', descending: false }) {
   const present = { policyId: 'p1', modelId: 'm@1', detail: /** @type {const} */ ('low') };
-  return view(rows.all, { ...SHOW_ALL, ...filter }, sort, { thresholds: HALF, present }).map(
+  return view(rows.all, { ...SHOW_ALL, ...filter }, sort, { thresholds: MODEL, present }).map(
     ({ path }) => path,
   );
 }
@@ -44,57 +44,55 @@ test('a row keeps what was said of it, and shares what all have in common', () =
   assert.notEqual(first.kept.under, rowOf(rows, 'b/3.jpg').kept?.under);
 });
 
-test('a path that is there already is not added again', () => {
+test('a picture that is there already is not added again', () => {
   const rows = mixed();
-  const source = new File([], 'x');
+  const [known] = rows.all;
+  assert.ok(known);
+  const other = new File(['another'], 'x');
   assert.equal(
     rows.add([
-      { path: 'a/2.jpg', source },
-      { path: 'c.jpg', source },
+      { path: known.path, source: known.source },
+      { path: 'c.jpg', source: other },
+      // What is pasted always has the same name.
+      { path: known.path, source: other },
     ]),
-    1,
+    2,
   );
-  assert.equal(rows.all.length, 5);
+  assert.equal(rows.all.length, 6);
 });
 
 test('the threshold of its category decides, without judging again', () => {
   const row = rowOf(mixed(), 'b/3.jpg');
-  assert.equal(modelRating(row, HALF), 'Unsafe');
-  assert.equal(
-    modelRating(row, { O6: 0.6 }),
-    'Safe',
-  );
+  assert.equal(modelRating(row, MODEL), 'Unsafe');
+  assert.equal(modelRating(row, { O6: 0.6 }), 'Safe');
 });
 
 test('what could not be judged has no rating, also when it had one before', () => {
   const rows = mixed();
-  assert.equal(modelRating(rowOf(rows, 'b/broken.jpg'), HALF), undefined);
+  assert.equal(modelRating(rowOf(rows, 'b/broken.jpg'), MODEL), undefined);
   const row = rowOf(rows, 'a/2.jpg');
   rows.again([row]);
-  assert.equal(modelRating(row, HALF), 'Safe', 'until it is judged again');
+  assert.equal(modelRating(row, MODEL), 'Safe', 'until it is judged again');
   assert.equal(rows.take(), row, 'before all others');
   rows.failed(row, BROKEN);
-  assert.equal(finalRating(row, HALF), undefined);
-  assert.equal(tally(rows.all, HALF).failed, 2);
+  assert.equal(finalRating(row, MODEL), undefined);
+  assert.equal(tally(rows.all, MODEL).failed, 2);
 });
 
 test("a person's word counts, whatever the model says", () => {
   const rows = mixed();
   const row = rowOf(rows, 'a/10.jpg');
-  rows.review(row, { rating: 'Safe', note: 'a toy' });
-  assert.equal(finalRating(row, HALF), 'Safe');
-  assert.equal(reviewState(row, HALF), 'overruled');
-  assert.equal(
-    reviewState(row, { O6: 0.95 }),
-    'confirmed',
-  );
+  rows.review(row, 'Safe');
+  assert.equal(finalRating(row, MODEL), 'Safe');
+  assert.equal(reviewState(row, MODEL), 'overruled');
+  assert.equal(reviewState(row, { O6: 0.95 }), 'confirmed');
   rows.again([row]);
   rows.take();
   rows.judged(row, assessment(0.1));
-  assert.equal(reviewState(row, HALF), 'confirmed');
+  assert.equal(reviewState(row, MODEL), 'confirmed');
   const broken = rowOf(rows, 'b/broken.jpg');
-  rows.review(broken, { rating: 'Unsafe', note: '' });
-  const found = tally(rows.all, HALF);
+  rows.review(broken, 'Unsafe');
+  const found = tally(rows.all, MODEL);
   assert.deepEqual(
     [found.safe, found.unsafe, found.failed, found.confirmed, found.overruled],
     [2, 2, 0, 1, 1],
@@ -128,7 +126,7 @@ test('clearing lets nothing that is under way come back', () => {
 test('filters', () => {
   const rows = mixed();
   rows.add([{ path: 'c/waiting.jpg', source: new File([], 'x') }]);
-  rows.review(rowOf(rows, 'a/10.jpg'), { rating: 'Safe', note: '' });
+  rows.review(rowOf(rows, 'a/10.jpg'), 'Safe');
   assert.deepEqual(shown(rows, { state: 'Unsafe' }), ['b/3.jpg']);
   assert.deepEqual(shown(rows, { state: 'Safe' }), ['a/10.jpg', 'a/2.jpg']);
   assert.deepEqual(shown(rows, { state: 'failed' }), ['b/broken.jpg']);
@@ -153,7 +151,7 @@ test('orders; what has no value comes last either way', () => {
 });
 
 test('counts by category, in the order of the policy', () => {
-  const { categories, ...counts } = tally(mixed().all, HALF);
+  const { categories, ...counts } = tally(mixed().all, MODEL);
   assert.deepEqual(counts, {
     total: 4,
     safe: 1,

@@ -20,10 +20,12 @@ export interface Charts {
 }
 
 /** Room for names and labels, in pixels. */
-const LEFT = 172;
+const LEFT = 178;
 const SHORT_LEFT = 44;
 const RIGHT = 44;
 const BAND = 26;
+const TOP = 8;
+const BOTTOM = 44;
 
 /**
  * Draws how many pictures there are of each category, and which share of them is unsafe, as audits of
@@ -46,7 +48,9 @@ export async function drawCharts(
     // security policy would refuse it. Our style sheet says the same.
     document: document.implementation.createHTMLDocument(''),
     width,
-    height: categories.length * BAND + 44,
+    height: categories.length * BAND + TOP + BOTTOM,
+    marginTop: TOP,
+    marginBottom: BOTTOM,
     marginLeft: narrow ? SHORT_LEFT : LEFT,
     marginRight: RIGHT,
     y: { domain: order, label: null, tickSize: 0 },
@@ -107,7 +111,7 @@ function wholeOnly(count: number): string {
 }
 
 function shorten(name: string): string {
-  return name.length > 26 ? `${name.slice(0, 25)}…` : name;
+  return name.length > 24 ? `${name.slice(0, 23).trimEnd()}…` : name;
 }
 
 function unstyled(

@@ -1,3 +1,4 @@
+import type { Picture } from '../shared/pictures.js';
 import type { Found } from './rows.js';
 
 /** What a choice of files or folders amounts to. */
@@ -35,6 +36,11 @@ class Collection implements Choice {
       this.others.push(path);
       return;
     }
+    this.take(path, source);
+  }
+
+  /** Adds a file that is meant as a picture, whatever its name. */
+  take(path: string, source: Found['source']): void {
     this.pictures.push({ path, source });
     this.#onFound?.(this.pictures.length);
   }
@@ -53,54 +59,11 @@ export function fromInput(files: Iterable<File>): Choice {
   return found.sorted();
 }
 
-/**
- * What was dropped, folders with all they hold. Must be called before the event is over: the browser
- * clears what a drop brought.
- */
-export function fromDrop(
-  transfer: DataTransfer,
-  onFound?: (count: number) => void,
-): Promise<Choice> {
-  const found = new Collection(onFound);
-  const items = [...transfer.items].filter(({ kind }) => kind === 'file');
-  const waiting = items.map((item) => {
-    const entry = item.webkitGetAsEntry();
-    if (entry) return () => addEntry(entry, found);
-    const file = item.getAsFile();
-    return () => {
-      if (file) found.add(file.name, file, file.type);
-      return Promise.resolve();
-    };
-  });
-  return inOrder(waiting).then(() => found.sorted());
-}
-
-async function inOrder(steps: (() => Promise<void>)[]): Promise<void> {
-  for (const step of steps) await step();
-}
-
-async function addEntry(entry: FileSystemEntry, found: Collection): Promise<void> {
-  const path = entry.fullPath.replace(/^\//, '');
-  try {
-    if (entry.isFile) {
-      const file = await new Promise<File>((resolve, reject) => {
-        (entry as FileSystemFileEntry).file(resolve, reject);
-      });
-      found.add(path, file, file.type);
-      return;
-    }
-    const reader = (entry as FileSystemDirectoryEntry).createReader();
-    for (;;) {
-      // Entries come in batches; an empty one is the end.
-      const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => {
-        reader.readEntries(resolve, reject);
-      });
-      if (batch.length === 0) break;
-      for (const inner of batch) await addEntry(inner, found);
-    }
-  } catch {
-    found.unreadable.push(path);
-  }
+/** What was dropped or pasted, looked through already. */
+export function fromPictures(pictures: Iterable<Picture>): Choice {
+  const found = new Collection();
+  for (const { file, name } of pictures) found.take(name, file);
+  return found.sorted();
 }
 
 /** What TypeScript's library does not know yet of folders. */

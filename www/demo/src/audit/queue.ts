@@ -1,6 +1,6 @@
 import type { Assessment } from 'llavaguard';
 
-import type { Row } from './row.js';
+import { fileOf, type Row } from './row.js';
 import type { Rows } from './rows.js';
 import { TimeLeft } from './time-left.js';
 
@@ -16,9 +16,9 @@ export interface Shown {
 /** What the queue needs of the page. */
 export interface Outside {
   /** Judges one file; rejects with the signal's reason when aborted. */
-  judge: (file: File, signal: AbortSignal) => Promise<Assessment>;
-  /** Told of a row's file just before it is judged, to make its small picture meanwhile. */
-  onFile?: (row: Row, file: File) => void;
+  judge: (file: Blob, signal: AbortSignal) => Promise<Assessment>;
+  /** Told of a row just before it is judged, to make its small picture meanwhile. */
+  onTurn?: (row: Row) => void;
   /** An error as a code and a sentence. */
   show: (error: unknown) => Shown;
   /** Told when state or error have changed. */
@@ -123,7 +123,7 @@ export class Queue {
     try {
       const file = await fileOf(row);
       signal.throwIfAborted();
-      this.#outside.onFile?.(row, file);
+      this.#outside.onTurn?.(row);
       this.#rows.judged(row, await this.#outside.judge(file, signal));
       return undefined;
     } catch (error) {
@@ -141,19 +141,5 @@ export class Queue {
       else this.#rows.putBack(row);
       return shown;
     }
-  }
-}
-
-/** A file that can no longer be read. */
-export class UnreadableFile extends Error {
-  override readonly name = 'UnreadableFile';
-}
-
-async function fileOf(row: Row): Promise<File> {
-  if (row.source instanceof File) return row.source;
-  try {
-    return await row.source.getFile();
-  } catch (cause) {
-    throw new UnreadableFile(row.path, { cause });
   }
 }

@@ -19,7 +19,8 @@ export interface AuditRecord {
   rating: Rating | null;
   /** A reviewer's rating where there is one, else the model's. */
   final_rating: Rating | null;
-  review: { state: ReviewState; rating: Rating; note: string } | null;
+  /** A person's word and note; `open` where there is a note alone. */
+  review: { state: ReviewState; rating: Rating | null; note: string } | null;
   error: { code: string; message: string } | null;
   category: { id: string; name: string } | null;
   unsafe_probability: number | null;
@@ -39,13 +40,14 @@ export interface AuditRecord {
 
 /** A row as it is exported. */
 export function recordOf(row: Row, { thresholds, present }: InForce): AuditRecord {
-  const { kept, review } = row;
+  const { kept, review, note } = row;
   const category = kept && categoryOf(kept);
   return {
     image: row.path,
     rating: modelRating(row, thresholds) ?? null,
     final_rating: finalRating(row, thresholds) ?? null,
-    review: review ? { state: reviewState(row, thresholds), ...review } : null,
+    review:
+      review || note ? { state: reviewState(row, thresholds), rating: review ?? null, note } : null,
     error: row.error ?? null,
     category: category ?? null,
     unsafe_probability: kept ? kept.unsafeProbability : null,

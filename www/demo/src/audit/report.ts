@@ -151,9 +151,7 @@ function row(record: AuditRecord, address: string | undefined, texts: ReportText
     ? `<strong class="rating">${escape(texts.ratingName(final_rating))}</strong>`
     : `<strong>${escape(error ? texts.couldNotBeJudged : texts.notJudged)}</strong>`;
   const changed =
-    review && rating && review.rating !== rating
-      ? ` <s>${escape(texts.ratingName(rating))}</s>`
-      : '';
+    rating && final_rating !== rating ? ` <s>${escape(texts.ratingName(rating))}</s>` : '';
   const notes = [
     record.current === false ? texts.olderPolicy : '',
     error ? `${error.message} (${error.code})` : '',

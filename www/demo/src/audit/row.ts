@@ -31,10 +31,9 @@ export interface Kept {
   readonly milliseconds: number;
 }
 
-/** What a person said of a row. It stands whatever the model says later. */
-export interface Review {
-  readonly rating: Rating;
-  readonly note: string;
+/** The file of a row; rejects where it can no longer be read. */
+export async function fileOf({ source }: Row): Promise<Blob> {
+  return source instanceof Blob ? source : source.getFile();
 }
 
 /** How a row stands. A row that is judged again keeps what it had until then. */
@@ -50,7 +49,10 @@ export interface Row {
   kept: Kept | undefined;
   /** Why it could not be judged. */
   error: { readonly code: string; readonly message: string } | undefined;
-  review: Review | undefined;
+  /** What a person says it is. It stands whatever the model says later. */
+  review: Rating | undefined;
+  /** What a person wrote to it. */
+  note: string;
   /** A small picture; `null` where the browser cannot make one. */
   thumbnail: Blob | null | undefined;
 }
@@ -117,7 +119,7 @@ export function modelRating({ kept }: Row, thresholds: Thresholds): Rating | und
 
 /** What counts for a row: a person's word, else the model's. */
 export function finalRating(row: Row, thresholds: Thresholds): Rating | undefined {
-  return row.review?.rating ?? modelRating(row, threshold);
+  return row.review ?? modelRating(row, thresholds);
 }
 
 /** How a person's word stands to the model's. */
@@ -125,5 +127,5 @@ export type ReviewState = 'open' | 'confirmed' | 'overruled';
 
 export function reviewState(row: Row, thresholds: Thresholds): ReviewState {
   if (!row.review) return 'open';
-  return row.review.rating === modelRating(row, threshold) ? 'confirmed' : 'overruled';
+  return row.review === modelRating(row, thresholds) ? 'confirmed' : 'overruled';
 }

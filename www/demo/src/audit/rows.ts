@@ -1,13 +1,6 @@
-import type { Assessment } from 'llavaguard';
+import type { Assessment, Rating } from 'llavaguard';
 
-import {
-  type Circumstances,
-  CircumstancesTable,
-  keep,
-  type Review,
-  type Row,
-  type Source,
-} from './row.js';
+import { type Circumstances, CircumstancesTable, keep, type Row, type Source } from './row.js';
 
 /** A picture found in a folder. */
 export interface Found {
@@ -26,7 +19,7 @@ export class Rows {
   readonly #onChange: () => void;
   readonly #circumstances = new CircumstancesTable();
   #rows: Row[] = [];
-  #paths = new Set<string>();
+  #known = new Set<string>();
   #nextId = 0;
   /** Rows that are to be judged before all others, e.g. those that are tried again. */
   #first: Row[] = [];
@@ -42,12 +35,13 @@ export class Rows {
     return this.#rows;
   }
 
-  /** Adds pictures; those whose path is there already are left out. Returns how many were new. */
+  /** Adds pictures; those that are there already are left out. Returns how many were new. */
   add(found: readonly Found[]): number {
     const before = this.#rows.length;
     for (const { path, source } of found) {
-      if (this.#paths.has(path)) continue;
-      this.#paths.add(path);
+      const key = keyOf(path, source);
+      if (this.#known.has(key)) continue;
+      this.#known.add(key);
       this.#rows.push({
         id: this.#nextId++,
         path,
@@ -56,6 +50,7 @@ export class Rows {
         kept: undefined,
         error: undefined,
         review: undefined,
+        note: '',
         thumbnail: undefined,
       });
     }
@@ -68,7 +63,7 @@ export class Rows {
     // What is still under way for one of them must find it closed.
     for (const row of this.#rows) row.state = 'failed';
     this.#rows = [];
-    this.#paths = new Set();
+    this.#known = new Set();
     this.#first = [];
     this.#cursor = 0;
     this.#onChange();
@@ -129,8 +124,14 @@ export class Rows {
     this.#onChange();
   }
 
-  review(row: Row, review: Review | undefined): void {
-    row.review = review;
+  /** Sets what a person says of a row, or takes it back. */
+  review(row: Row, rating: Rating | undefined): void {
+    row.review = rating;
+    this.#onChange();
+  }
+
+  note(row: Row, note: string): void {
+    row.note = note;
     this.#onChange();
   }
 
@@ -138,6 +139,11 @@ export class Rows {
     row.thumbnail = thumbnail;
     this.#onChange();
   }
+}
+
+/** Pictures that are pasted all have one name; it is their bytes' length and time that tell them apart. */
+function keyOf(path: string, source: Source): string {
+  return source instanceof File ? `${path}\0${source.size}\0${source.lastModified}` : path;
 }
 
 /** Whether a row's assessment was made under something else than what is in force. */

@@ -1,4 +1,4 @@
-import type { Row } from './row.js';
+import { fileOf, type Row } from './row.js';
 import type { Rows } from './rows.js';
 
 /** Twice the size they are shown at, for screens that are dense. */
@@ -59,9 +59,7 @@ export class Thumbnails {
     this.#working = true;
     for (let row = this.#wanted.pop(); row; row = this.#wanted.pop()) {
       if (row.thumbnail !== undefined) continue;
-      const { source } = row;
-      const file = source instanceof File ? source : await source.getFile().catch(() => undefined);
-      this.#rows.setThumbnail(row, file ? await thumbnailOf(file) : null);
+      this.#rows.setThumbnail(row, await fileOf(row).then(thumbnailOf, () => null));
     }
     this.#working = false;
   }

@@ -1,11 +1,5 @@
 import { type Thresholds, thresholdOf } from '../policy/thresholds.js';
-import {
-  categoryOf,
-  finalRating,
-  modelRating,
-  reviewState,
-  type Row,
-  } from './row.js';
+import { categoryOf, finalRating, modelRating, reviewState, type Row } from './row.js';
 import { isStale, type Present } from './rows.js';
 
 /** Which rows are shown. */
@@ -103,5 +97,6 @@ const VALUES: Record<SortKey, (row: Row, thresholds: Thresholds) => number | str
   probability: ({ kept }) => kept?.unsafeProbability,
   doubt: ({ kept }, thresholds) =>
     kept && Math.abs(kept.unsafeProbability - thresholdOf(thresholds, categoryOf(kept).id)),
-  review: (row, thresholds) => modelRating(row, thresholds) && REVIEWS[reviewState(row, thresholds)],
+  review: (row, thresholds) =>
+    modelRating(row, thresholds) && REVIEWS[reviewState(row, thresholds)],
 };

@@ -1,17 +1,24 @@
 import { signal } from '@preact/signals';
 
+import { audit } from '../audit/audit-store.js';
+import { fromPictures } from '../audit/folder.js';
 import { judge } from '../judge/judge-store.js';
 import { loadModelFile } from '../models/model-file.js';
 import { broughtBy, type Brought, type Picture } from './pictures.js';
-import { go } from './route.js';
+import { go, route } from './route.js';
 
 /** Whether something is being dragged over the page. */
 export const draggedOver = signal(false);
 
-/** Takes pictures from wherever they come: the first one is judged. */
+/** Takes pictures from wherever they come: one is judged, several, or any in the audit, are audited. */
 export function bring(pictures: Picture[]): void {
-  const [first] = pictures;
+  const [first, ...others] = pictures;
   if (!first) return;
+  if (others.length > 0 || route.value.view === 'audit') {
+    audit.add(fromPictures(pictures));
+    go('audit');
+    return;
+  }
   judge.show(first);
   go('judge');
 }

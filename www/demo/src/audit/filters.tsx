@@ -23,6 +23,9 @@ export function Filters() {
       <div class="audit-states" role="radiogroup" aria-label={text.counts.label}>
         {STATES.map((state) => {
           const count = countOf(state, { total, ...counts });
+          // Most audits have none of these, or none any more.
+          const rare = state === 'failed' || state === 'waiting';
+          if (rare && count === 0 && filter.state !== state) return null;
           return (
             <label class="audit-state" key={state} data-state={state}>
               <input

@@ -1,12 +1,15 @@
 import { strings } from '../strings/index.js';
 
+/** On a phone, where there may be none, they do not take the room. */
+const wide = matchMedia('(width >= 40rem)').matches;
+
 /** Which keys work in the table. */
 export function Keys() {
   const { keys: text } = strings.value.audit;
   return (
-    <div class="audit-keys" id="audit-keys">
-      <h3>{text.heading}</h3>
-      <dl>
+    <details class="audit-keys" open={wide}>
+      <summary>{text.heading}</summary>
+      <dl id="audit-keys">
         {text.list.map(([key, does]) => (
           <div key={key}>
             <dt>
@@ -18,6 +21,6 @@ export function Keys() {
           </div>
         ))}
       </dl>
-    </div>
+    </details>
   );
 }

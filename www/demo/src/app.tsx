@@ -4,8 +4,10 @@ import { useEffect, useRef } from 'preact/hooks';
 import { AuditView } from './audit/audit-view.js';
 import { JudgeView } from './judge/judge-view.js';
 import { ModelsView } from './models/models-view.js';
+import { followLinks } from './policy/from-link.js';
 import { acceptPictures } from './shared/accept-pictures.js';
 import { DropHint } from './shared/drop-hint.js';
+import { PageFooter } from './shared/page-footer.js';
 import { PageHeader } from './shared/page-header.js';
 import { route, type View } from './shared/route.js';
 import { UpdateBanner } from './shared/update-banner.js';
@@ -31,6 +33,7 @@ export function App() {
     first.current = false;
   }, [view, title]);
   useEffect(acceptPictures, []);
+  useEffect(followLinks, []);
   const Page = PAGES[view];
   return (
     <>
@@ -49,6 +52,7 @@ export function App() {
       <main id="content" ref={main} tabIndex={-1} aria-label={nav[view]}>
         <Page />
       </main>
+      <PageFooter />
       <DropHint />
     </>
   );

@@ -1,11 +1,12 @@
 import type { Detail } from 'llavaguard';
 
-import { bring, draggedOver } from '../shared/accept-pictures.js';
+import { draggedOver } from '../shared/accept-pictures.js';
 import { size } from '../shared/format.js';
-import { type Picture, picturesOf } from '../shared/pictures.js';
 import { strings } from '../strings/index.js';
 import { judge } from './judge-store.js';
 import { Preview } from './preview.js';
+import { SourceButtons } from './source-buttons.js';
+import { SampleRow } from './sources/sample-row.js';
 
 const LEVELS: Detail[] = ['low', 'auto', 'high'];
 
@@ -17,63 +18,47 @@ export function PictureCard() {
     <section class="card" id="photo-card" aria-labelledby="photo-heading">
       <div class="card-head">
         <h2 id="photo-heading">{text.heading}</h2>
-        <label class="inline-field">
-          {text.detail}
-          <select
-            id="detail"
-            value={judge.detail.value}
-            onChange={(event) => {
-              judge.detail.value = event.currentTarget.value as Detail;
-            }}
-          >
-            {LEVELS.map((level) => (
-              <option key={level} value={level}>
-                {text.levels[level]}
-              </option>
-            ))}
-          </select>
-        </label>
+        <DetailChooser />
       </div>
-      <label
-        class="drop"
-        id="drop"
-        data-over={draggedOver.value}
-        data-filled={picture !== undefined}
-      >
-        <input
-          id="photo-input"
-          class="visually-hidden"
-          type="file"
-          accept="image/*"
-          multiple
-          onChange={(event) => {
-            const input = event.currentTarget;
-            bring(picturesOf(input.files ?? []));
-            // So that choosing the same file once more is a change again.
-            input.value = '';
-          }}
-        />
-        {picture ? <Preview picture={picture} /> : <Invitation />}
-      </label>
-      {picture && <Name picture={picture} />}
+      <div class="drop" id="drop" data-over={draggedOver.value} data-filled={picture !== undefined}>
+        {picture ? (
+          <Preview picture={picture} />
+        ) : (
+          <label class="invitation" for="photo-input">
+            <span class="invitation-title">{text.invitation}</span>
+            <span>{text.ways}</span>
+          </label>
+        )}
+      </div>
+      {picture && (
+        <p class="quiet" id="photo-name">
+          {text.named(picture.name, size(picture.file.size))}
+        </p>
+      )}
+      <SourceButtons />
+      <SampleRow />
     </section>
   );
 }
 
-function Invitation() {
+function DetailChooser() {
   const { picture: text } = strings.value;
   return (
-    <span class="invitation">
-      <span class="invitation-title">{text.invitation}</span>
-      <span>{text.ways}</span>
-    </span>
-  );
-}
-
-function Name({ picture: { file, name } }: { picture: Picture }) {
-  return (
-    <p class="quiet" id="photo-name">
-      {strings.value.picture.named(name, size(file.size))}
-    </p>
+    <label class="inline-field">
+      {text.detail}
+      <select
+        id="detail"
+        value={judge.detail.value}
+        onChange={(event) => {
+          judge.detail.value = event.currentTarget.value as Detail;
+        }}
+      >
+        {LEVELS.map((level) => (
+          <option key={level} value={level}>
+            {text.levels[level]}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }

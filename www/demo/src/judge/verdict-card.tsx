@@ -1,14 +1,20 @@
 import { ErrorMessage } from '../shared/error-message.js';
+import { engine } from '../shared/engine.js';
 import { strings } from '../strings/index.js';
+import { ComparisonChooser } from './comparison-chooser.js';
 import { judge } from './judge-store.js';
 import type { Judgement } from './judgement.js';
+import { OtherVerdict } from './other-verdict.js';
 import { Verdict } from './verdict.js';
+import { VerdictDetails } from './verdict-details.js';
 
-/** The verdict, or what there is instead of one. */
+/** The verdict, or what there is instead of one; beside it that under another policy. */
 export function VerdictCard() {
   const { verdict: text } = strings.value;
   const { main } = judge;
   const phase = main.phase.value;
+  const assessment = main.assessment.value;
+  const again = phase === 'stopped' || phase === 'failed';
   return (
     <section
       class="card"
@@ -31,8 +37,20 @@ export function VerdictCard() {
             {text.stop}
           </button>
         )}
+        {again && engine.guard.value && (
+          <button
+            class="button small"
+            id="again"
+            type="button"
+            onClick={() => {
+              judge.again();
+            }}
+          >
+            {text.again}
+          </button>
+        )}
       </div>
-      <p id="result-status" role="status">
+      <p id="result-status" role="status" class={phase === 'done' ? 'quiet' : undefined}>
         {statusText(main)}
       </p>
       {phase === 'working' && (
@@ -44,18 +62,26 @@ export function VerdictCard() {
         />
       )}
       <ErrorMessage id="result-error" error={main.error.value} />
-      <Verdict judgement={main} />
+      <div class="verdicts" data-two={judge.comparison.value !== undefined}>
+        <Verdict judgement={main} />
+        <OtherVerdict />
+      </div>
+      {assessment && <VerdictDetails assessment={assessment} />}
+      {judge.picture.value && <ComparisonChooser />}
     </section>
   );
 }
 
-function statusText({ phase, step, assessment }: Judgement): string {
+/** What a judgement is at. */
+export function statusText({ phase, step, assessment }: Judgement): string {
   const { verdict: text } = strings.value;
   switch (phase.value) {
     case 'working':
       return text.steps[step.value];
     case 'done':
-      return text.judgedUnder(assessment.value?.policy_name ?? '');
+      return text.under(assessment.value?.policy_name ?? '');
+    case 'waiting':
+      return engine.state.value === 'loading' ? text.phases.waiting : text.phases.noModel;
     default:
       return text.phases[phase.value];
   }

@@ -1,43 +1,66 @@
-import type { Assessment } from 'llavaguard';
-
 import { policy } from '../policy/policy-store.js';
-import { decide } from '../policy/thresholds.js';
+import { type Decision, decide } from '../policy/thresholds.js';
 import { percent } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import type { Judgement } from './judgement.js';
+import { ProbabilityScale } from './probability-scale.js';
 
-/** Rating, category and reason, as far as they stand. */
+/** Rating, category, probability and reason under the policy in force, as far as they stand. */
 export function Verdict({ judgement }: { judgement: Judgement }) {
   const verdict = judgement.verdict.value;
   if (!verdict) return null;
   const { verdict: text } = strings.value;
-  const { rating } = decide(verdict, policy.current.value.thresholds);
+  const decision = decide(verdict, policy.current.value.thresholds);
   return (
-    <div id="verdict" data-rating={rating}>
+    <div class="verdict-body" id="verdict" data-rating={decision.rating}>
       <p class="verdict" aria-live="polite">
         <span class="badge" id="rating">
-          {text.ratings[rating]}
+          {text.ratings[decision.rating]}
         </span>
-        <span id="category">{verdict.category.name}</span>
-        <span id="probability">{percent(verdict.unsafe_probability)}</span>
+        <span class="verdict-category" id="category" lang="en">
+          {verdict.category.name}
+        </span>
       </p>
-      <h3>{text.why}</h3>
-      <p class="rationale" id="rationale" lang="en">
-        {judgement.rationale.value}
-      </p>
-      {judgement.assessment.value && <Details assessment={judgement.assessment.value} />}
+      <Overruled decision={decision} />
+      <ProbabilityScale
+        id="probability"
+        probability={verdict.unsafe_probability}
+        threshold={decision.threshold}
+      />
+      <div>
+        <h3>{text.why}</h3>
+        <Rationale judgement={judgement} id="rationale" />
+      </div>
     </div>
   );
 }
 
-function Details({ assessment }: { assessment: Assessment }) {
+/** Says where the page's threshold decides otherwise than the model. */
+export function Overruled({ decision }: { decision: Decision }) {
   const { verdict: text } = strings.value;
+  if (!decision.overruled) return null;
   return (
-    <details>
-      <summary>{text.json}</summary>
-      <pre id="json" tabIndex={0} aria-label={text.json}>
-        {JSON.stringify({ assessment }, null, 2)}
-      </pre>
-    </details>
+    <p class="overruled" id="overruled">
+      {text.overruled(percent(decision.threshold), text.ratings[decision.modelRating])}
+    </p>
+  );
+}
+
+/** The model's words; announced once they are whole, not piece by piece. */
+export function Rationale({ judgement, id }: { judgement: Judgement; id: string }) {
+  const assessment = judgement.assessment.value;
+  const writing = judgement.phase.value === 'working';
+  return (
+    <p
+      class="rationale"
+      id={id}
+      lang="en"
+      aria-live="polite"
+      aria-busy={writing}
+      data-writing={writing}
+    >
+      {judgement.rationale.value}
+      {assessment?.rationale_truncated ? ' …' : ''}
+    </p>
   );
 }

@@ -1,14 +1,18 @@
-import { ErrorMessage } from '../shared/error-message.js';
-import { engine } from '../shared/engine.js';
-import { strings } from '../strings/index.js';
+import { AddModel } from './add-model.js';
+import { Benchmark } from './benchmark.js';
+import { DeviceCard } from './device-card.js';
+import { InUse } from './in-use.js';
+import { StoredModels } from './stored-models.js';
 
-/** The model in use, other ones, and what it runs on. */
+/** The model in use, other ones, what it runs on and how fast. */
 export function ModelsView() {
-  const { models: text } = strings.value;
   return (
-    <section class="card" id="model-card" aria-labelledby="model-heading">
-      <h2 id="model-heading">{text.heading}</h2>
-      <ErrorMessage id="model-error" error={engine.error.value} />
-    </section>
+    <div class="models">
+      <InUse />
+      <DeviceCard />
+      <AddModel />
+      <StoredModels />
+      <Benchmark />
+    </div>
   );
 }

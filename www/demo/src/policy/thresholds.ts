@@ -15,7 +15,9 @@ export interface Decision {
   rating: Rating;
   /** The threshold of the assessment's category. */
   threshold: number;
-  /** Whether the model's own rating is another one. */
+  /** The model's own rating. */
+  modelRating: Rating;
+  /** Whether that is another one. */
   overruled: boolean;
 }
 
@@ -39,5 +41,6 @@ export function decide(
       : assessment.unsafe_probability >= threshold
         ? 'Unsafe'
         : 'Safe';
-  return { rating, threshold, overruled: rating !== assessment.rating };
+  const modelRating = assessment.rating;
+  return { rating, threshold, modelRating, overruled: rating !== modelRating };
 }

@@ -41,3 +41,8 @@ export function duration(milliseconds: number): string {
     ? units.milliseconds(formats.value.whole.format(milliseconds))
     : units.seconds(formats.value.hundredths.format(milliseconds / 1000));
 }
+
+/** A number in thousands of millions without a unit, e.g. `62.5`. */
+export function giga(value: number): string {
+  return formats.value.tenths.format(value / 1e9);
+}

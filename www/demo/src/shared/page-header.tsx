@@ -1,6 +1,8 @@
 import { choose, language, LANGUAGES, strings } from '../strings/index.js';
+import { loadDemoModel } from '../models/demo-model.js';
 import { engine } from './engine.js';
 import { engineText, loadingShare } from './engine-text.js';
+import { ErrorMessage } from './error-message.js';
 import { addressOf, route, VIEWS } from './route.js';
 
 /** Name, navigation, language, and what the engine is doing. */
@@ -57,20 +59,49 @@ function LanguageChooser() {
 
 /** The model in use and what it runs on, or how far its load is. */
 function EngineStatus() {
+  const { engine: text } = strings.value;
   const loading = engine.loading.value;
-  const share = loading && loadingShare(loading);
+  const state = engine.state.value;
   return (
-    <div class="engine" data-state={engine.state.value}>
+    <div class="engine" data-state={state}>
       <p
         id="model-status"
         role="status"
-        data-state={engine.state.value}
+        data-state={state}
         data-build={engine.running.value?.build}
       >
         {engineText()}
       </p>
       {loading && (
-        <progress id="model-progress" max={1} value={share} aria-labelledby="model-status" />
+        <>
+          <progress
+            id="model-progress"
+            max={1}
+            value={loadingShare(loading)}
+            aria-labelledby="model-status"
+          />
+          <button
+            class="button small"
+            id="stop-loading"
+            type="button"
+            onClick={() => {
+              engine.stopLoading();
+            }}
+          >
+            {text.stop}
+          </button>
+        </>
+      )}
+      <ErrorMessage id="model-error" error={engine.error.value} />
+      {(state === 'lost' || (state === 'failed' && !engine.guard.value)) && (
+        <button
+          class="button small"
+          id="model-reload"
+          type="button"
+          onClick={() => void (state === 'lost' ? engine.reload() : loadDemoModel())}
+        >
+          {state === 'lost' ? text.reload : text.again}
+        </button>
       )}
     </div>
   );

@@ -220,6 +220,8 @@ class AuditStore {
         policy: policy.description.value?.document ?? '',
         detail: this.detail.value,
         rationale: this.reasons.value,
+        // What is asked for under Judge meanwhile comes first.
+        priority: 'background',
         signal: aborted,
       }),
     );

@@ -3,6 +3,7 @@ import { audit } from './audit-store.js';
 import { ChartsCard } from './charts-card.js';
 import { ChoosePictures } from './choose-pictures.js';
 import { ExportCard } from './export-card.js';
+import { LeftOut } from './left-out.js';
 import { PicturesCard } from './pictures-card.js';
 import { ProgressCard } from './progress-card.js';
 import { Setup } from './setup.js';
@@ -33,6 +34,7 @@ function Beginning() {
       <h2 id="audit-heading">{text.heading}</h2>
       <p>{text.lead}</p>
       <ChoosePictures />
+      <LeftOut />
       <Setup />
     </section>
   );

@@ -2,9 +2,10 @@ import { useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect } from 'preact/hooks';
 
+import { CategoryBars } from '../judge/category-bars.js';
 import { judge } from '../judge/judge-store.js';
+import { ProbabilityScale } from '../judge/probability-scale.js';
 import { thresholdOf } from '../policy/thresholds.js';
-import { percent } from '../shared/format.js';
 import { useObjectUrl } from '../shared/object-url.js';
 import { go } from '../shared/route.js';
 import { strings } from '../strings/index.js';
@@ -15,13 +16,11 @@ import {
   finalRating,
   type Kept,
   modelRating,
+  probabilitiesOf,
   reviewState,
   type Row,
 } from './row.js';
 import { isStale } from './rows.js';
-
-/** Categories that are shown of a verdict. */
-const LIKELIEST = 3;
 
 /** A row is changed in place; that it was can be told by the version alone. */
 interface Shown {
@@ -168,7 +167,6 @@ function Verdict({ row, kept }: Shown & { kept: Kept }) {
   const { details: text } = texts;
   const { thresholds, present } = audit.inForce.value;
   const rating = modelRating(row, thresholds);
-  const threshold = thresholdOf(thresholds, categoryOf(kept).id);
   const { policyName, modelId, detail } = kept.under;
   return (
     <div class="audit-verdict" data-rating={rating}>
@@ -176,20 +174,12 @@ function Verdict({ row, kept }: Shown & { kept: Kept }) {
         <span class="badge">{rating && verdict.ratings[rating]}</span>{' '}
         <span>{categoryOf(kept).name}</span>
       </p>
-      <Bar
-        share={kept.unsafeProbability}
-        mark={threshold}
-        label={text.probability}
-        more={text.threshold(percent(threshold))}
+      <ProbabilityScale
+        id="audit-probability"
+        probability={kept.unsafeProbability}
+        threshold={thresholdOf(thresholds, categoryOf(kept).id)}
       />
-      <h3>{text.categories}</h3>
-      <ul class="audit-bars">
-        {likeliest(kept).map(({ name, probability }) => (
-          <li key={name}>
-            <Bar share={probability} label={name} />
-          </li>
-        ))}
-      </ul>
+      <CategoryBars probabilities={probabilitiesOf(kept)} />
       {kept.rationale !== null && (
         <>
           <h3>{text.reason}</h3>
@@ -202,39 +192,6 @@ function Verdict({ row, kept }: Shown & { kept: Kept }) {
         {text.judgedBy(policyName, modelId, detail)}{' '}
         {isStale(row, present) && <strong>{text.stale}</strong>}
       </p>
-    </div>
-  );
-}
-
-function likeliest({ under, probabilities }: Kept) {
-  return under.categories
-    .map(({ name }, at) => ({ name, probability: probabilities[at] ?? 0 }))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, LIKELIEST);
-}
-
-/** A share of one, as a bar with its label and number. */
-function Bar({
-  share,
-  mark,
-  label,
-  more,
-}: {
-  share: number;
-  mark?: number;
-  label: string;
-  more?: string;
-}) {
-  return (
-    <div class="audit-bar">
-      <span class="audit-bar-label">
-        <span>{label}</span> <b>{percent(share)}</b>
-      </span>
-      <svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-        <rect width={100 * share} height="6" />
-        {mark !== undefined && <line x1={100 * mark} x2={100 * mark} y1="0" y2="6" />}
-      </svg>
-      {more !== undefined && <small class="quiet">{more}</small>}
     </div>
   );
 }

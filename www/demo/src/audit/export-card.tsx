@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 
 import { ErrorMessage } from '../shared/error-message.js';
 import { percent, whole } from '../shared/format.js';
+import { saveFile } from '../shared/save-file.js';
 import { language, strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
 import { charted } from './charts-card.js';
@@ -32,7 +33,8 @@ export function ExportCard() {
     try {
       const rows = onlyShown.value ? audit.shown.value : audit.all;
       const name = `llavaguard-audit-${new Date().toISOString().slice(0, 10)}.${ENDINGS[kind]}`;
-      save(await make(kind, rows), name);
+      const content = await make(kind, rows);
+      saveFile(name, content, content.type);
       saved.value = name;
       if (!onlyShown.value) audit.exported();
     } catch (thrown) {
@@ -138,17 +140,4 @@ function reportTexts(): ReportTexts {
     reviewName: (state) => filters.reviews[state],
     percent,
   };
-}
-
-/** Hands a file to the browser. */
-function save(blob: Blob, name: string): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  link.click();
-  // The browser has begun to read it by then.
-  setTimeout(() => {
-    URL.revokeObjectURL(url);
-  }, 10_000);
 }

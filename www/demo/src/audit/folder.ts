@@ -1,4 +1,4 @@
-import type { Picture } from '../shared/pictures.js';
+import { type Brought, looksLikePicture } from '../shared/pictures.js';
 import type { Found } from './rows.js';
 
 /** What a choice of files or folders amounts to. */
@@ -9,16 +9,6 @@ export interface Choice {
   others: string[];
   /** Paths of folders and files that could not be opened. */
   unreadable: string[];
-}
-
-/**
- * What browsers or the engine may decode. A file that calls itself a picture and is none becomes a row
- * with its error; one that does not, e.g. `.DS_Store`, is only counted.
- */
-const PICTURE = /\.(jpe?g|jfif|png|webp|gif|bmp|avif|hei[cf]|tiff?)$/i;
-
-function isPicture(path: string, type: string): boolean {
-  return PICTURE.test(path) || (type.startsWith('image/') && type !== 'image/svg+xml');
 }
 
 class Collection implements Choice {
@@ -32,7 +22,7 @@ class Collection implements Choice {
   }
 
   add(path: string, source: Found['source'], type: string): void {
-    if (!isPicture(path, type)) {
+    if (!looksLikePicture({ name: path, type })) {
       this.others.push(path);
       return;
     }
@@ -60,9 +50,11 @@ export function fromInput(files: Iterable<File>): Choice {
 }
 
 /** What was dropped or pasted, looked through already. */
-export function fromPictures(pictures: Iterable<Picture>): Choice {
+export function fromBrought({ pictures, others, unreadable }: Brought): Choice {
   const found = new Collection();
   for (const { file, name } of pictures) found.take(name, file);
+  found.others = others;
+  found.unreadable = unreadable;
   return found.sorted();
 }
 

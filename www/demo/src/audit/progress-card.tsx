@@ -5,6 +5,7 @@ import { whole } from '../shared/format.js';
 import { type Strings, strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
 import { ChoosePictures } from './choose-pictures.js';
+import { LeftOut } from './left-out.js';
 import { Setup } from './setup.js';
 
 /** How far the audit is, and what can be done about it. */
@@ -61,7 +62,7 @@ export function ProgressCard() {
         <summary>
           {text.add} · {text.setup}
         </summary>
-        <ChoosePictures small />
+        <ChoosePictures />
         <Setup />
       </details>
     </section>
@@ -134,23 +135,6 @@ function Clear() {
         {text.clearNo}
       </button>
     </div>
-  );
-}
-
-function LeftOut() {
-  const { leftOut: text } = strings.value.audit;
-  const found = audit.leftOut.value;
-  if (!found) return null;
-  const { known, others, unreadable } = found;
-  const parts = [
-    known > 0 ? text.known(whole(known)) : '',
-    others.length > 0 ? text.others(whole(others.length)) : '',
-    unreadable.length > 0 ? text.unreadable(whole(unreadable.length)) : '',
-  ].filter((part) => part !== '');
-  return (
-    <p class="quiet" id="audit-left-out" title={[...others, ...unreadable].slice(0, 20).join('\n')}>
-      {text.sentence(parts.join(', '))}
-    </p>
   );
 }
 

@@ -1,10 +1,11 @@
-import type { Detail, Rating } from 'llavaguard';
+import type { CategoryProbability, Detail, Rating } from 'llavaguard';
 
 import { thresholdOf } from '../policy/thresholds.js';
 import {
   categoryOf,
   finalRating,
   modelRating,
+  probabilitiesOf,
   reviewState,
   type ReviewState,
   type Row,
@@ -26,7 +27,7 @@ export interface AuditRecord {
   unsafe_probability: number | null;
   /** From it on the rating is Unsafe. */
   threshold: number | null;
-  category_probabilities: { id: string; name: string; probability: number }[] | null;
+  category_probabilities: CategoryProbability[] | null;
   rationale: string | null;
   rationale_truncated: boolean | null;
   policy_id: string | null;
@@ -52,13 +53,7 @@ export function recordOf(row: Row, { thresholds, present }: InForce): AuditRecor
     category: category ?? null,
     unsafe_probability: kept ? kept.unsafeProbability : null,
     threshold: category ? thresholdOf(thresholds, category.id) : null,
-    category_probabilities: kept
-      ? kept.under.categories.map(({ id, name }, at) => ({
-          id,
-          name,
-          probability: round(kept.probabilities[at] ?? 0),
-        }))
-      : null,
+    category_probabilities: kept ? probabilitiesOf(kept) : null,
     rationale: kept?.rationale ?? null,
     rationale_truncated: kept?.rationaleTruncated ?? null,
     policy_id: kept?.under.policyId ?? null,
@@ -68,11 +63,6 @@ export function recordOf(row: Row, { thresholds, present }: InForce): AuditRecor
     current: kept ? !isStale(row, present) : null,
     milliseconds: kept ? Math.round(kept.milliseconds) : null,
   };
-}
-
-/** Kept in single precision, which has seven digits. */
-function round(value: number): number {
-  return Number(value.toPrecision(7));
 }
 
 /** One line of JSON a row. */

@@ -1,4 +1,4 @@
-import type { Assessment, Detail, Rating } from 'llavaguard';
+import type { Assessment, CategoryProbability, Detail, Rating } from 'llavaguard';
 
 import { decide, type Thresholds } from '../policy/thresholds.js';
 
@@ -108,6 +108,16 @@ const NOT_APPLICABLE = { id: 'NA', name: 'NA' };
 /** The category of a kept assessment. */
 export function categoryOf(kept: Kept): { id: string; name: string } {
   return kept.under.categories[kept.category] ?? NOT_APPLICABLE;
+}
+
+/** How probable each category is, as an assessment has it. */
+export function probabilitiesOf({ under, probabilities }: Kept): CategoryProbability[] {
+  return under.categories.map(({ id, name }, at) => ({
+    id,
+    name,
+    // Kept in single precision, which has seven digits.
+    probability: Number((probabilities[at] ?? 0).toPrecision(7)),
+  }));
 }
 
 /** What the model says of a row under the thresholds in force; nothing where it was not judged. */

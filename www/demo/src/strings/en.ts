@@ -474,12 +474,8 @@ export const en = {
       noPreview: 'The browser cannot show this file.',
       reveal: 'Show the picture',
       hide: 'Blur the picture',
-      blurred: 'Blurred, since it counts as Unsafe.',
-      threshold: (percent: string) => `Unsafe from ${percent} on`,
-      probability: 'Probability of Unsafe',
       modelSays: (rating: string) => `The model says ${rating}.`,
       reason: 'Reason',
-      categories: 'Categories',
       stale: 'This verdict is of another policy, model or detail than the ones in force.',
       judgedBy: (policy: string, model: string, detail: string) =>
         `Judged under “${policy}” by ${model}, detail ${detail}.`,

@@ -147,7 +147,7 @@ function Stale() {
     <div
       class="audit-notes"
       role="group"
-      aria-label={text.states.idle}
+      aria-label={text.notesLabel}
       hidden={stale.length + failed.length === 0}
     >
       {stale.length > 0 && (

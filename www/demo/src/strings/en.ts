@@ -405,15 +405,17 @@ export const en = {
     clearAsk: 'Forget all pictures, verdicts and reviews? What was not exported is lost.',
     clearYes: 'Forget them',
     clearNo: 'Keep them',
-    again: (count: string) => `Try ${count} again`,
+    again: (count: string) => (count === '1' ? 'Try it again' : `Try these ${count} again`),
+    notesLabel: 'What could be judged again',
     stale: (count: string) =>
       count === '1'
         ? 'One picture was judged under another policy, model or detail.'
         : `${count} pictures were judged under another policy, model or detail.`,
     judgeStale: 'Judge them anew',
     leftOut: {
-      known: (count: string) => `${count} were there already`,
-      others: (count: string) => `${count} are no pictures`,
+      known: (count: string) =>
+        count === '1' ? 'one was there already' : `${count} were there already`,
+      others: (count: string) => (count === '1' ? 'one is no picture' : `${count} are no pictures`),
       unreadable: (count: string) => `${count} could not be opened`,
       sentence: (parts: string) => `Left out: ${parts}.`,
     },
@@ -474,15 +476,14 @@ export const en = {
       noPreview: 'The browser cannot show this file.',
       reveal: 'Show the picture',
       hide: 'Blur the picture',
-      modelSays: (rating: string) => `The model says ${rating}.`,
       reason: 'Reason',
       stale: 'This verdict is of another policy, model or detail than the ones in force.',
       judgedBy: (policy: string, model: string, detail: string) =>
         `Judged under “${policy}” by ${model}, detail ${detail}.`,
       confirm: 'Confirm',
       overrule: 'Overrule',
-      asSafe: 'Safe, I say',
-      asUnsafe: 'Unsafe, I say',
+      asSafe: 'Call it Safe',
+      asUnsafe: 'Call it Unsafe',
       takeBack: 'Take back',
       note: 'Note',
       again: 'Judge again',
@@ -512,7 +513,6 @@ export const en = {
       shareUnsafe: 'share unsafe',
       picturesLabel: 'Bars: pictures of each category, unsafe and safe',
       shareLabel: 'Bars: share of each category’s pictures that is unsafe',
-      legend: 'Legend',
       none: (count: string, unsafe: string) =>
         `${count} more fit no category; ${unsafe} of them are unsafe.`,
       table: 'As a table',

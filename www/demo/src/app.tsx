@@ -1,6 +1,7 @@
 import type { FunctionComponent } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 
+import { AuditView } from './audit/audit-view.js';
 import { JudgeView } from './judge/judge-view.js';
 import { ModelsView } from './models/models-view.js';
 import { followLinks } from './policy/from-link.js';
@@ -15,6 +16,7 @@ import { strings } from './strings/index.js';
 /** What each view shows. */
 const PAGES: Record<View, FunctionComponent> = {
   judge: JudgeView,
+  audit: AuditView,
   models: ModelsView,
 };
 

@@ -3,6 +3,7 @@ import './style/shell.css';
 import './style/judge.css';
 import './style/policy.css';
 import './style/models.css';
+import './style/audit.css';
 
 import { render } from 'preact';
 

@@ -1,24 +1,34 @@
 import { signal } from '@preact/signals';
 
+import { audit } from '../audit/audit-store.js';
+import { fromBrought } from '../audit/folder.js';
 import { judge } from '../judge/judge-store.js';
 import { loadModelFile } from '../models/model-file.js';
 import { broughtBy, type Brought, type Picture } from './pictures.js';
-import { go } from './route.js';
+import { go, route } from './route.js';
 
 /** Whether something is being dragged over the page. */
 export const draggedOver = signal(false);
 
-/** Takes pictures from wherever they come: the first one is judged. */
+/** Takes pictures from wherever they come: one is judged; several, or any in the audit, are audited. */
 export function bring(pictures: Picture[]): void {
-  const [first] = pictures;
-  if (!first) return;
-  judge.show(first);
-  go('judge');
+  take({ pictures, others: [], unreadable: [] });
 }
 
-function take({ pictures, model }: Brought): void {
+function take(brought: Brought): void {
+  const { pictures, others, unreadable, model } = brought;
+  const [first] = pictures;
   if (model) void loadModelFile(model.file, model.handle);
-  else bring(pictures);
+  else if (
+    pictures.length + others.length + unreadable.length > 1
+    || route.value.view === 'audit'
+  ) {
+    audit.add(fromBrought(brought));
+    go('audit');
+  } else if (first) {
+    judge.show(first);
+    go('judge');
+  }
 }
 
 /** The whole page takes drops and pastes: a photo that misses its place must not replace the page. */

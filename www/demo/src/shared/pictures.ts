@@ -8,6 +8,10 @@ export interface Picture {
 /** What was brought at once: pictures, and a model where there is one among them. */
 export interface Brought {
   pictures: Picture[];
+  /** Paths of files in folders that are no pictures. */
+  others: string[];
+  /** Paths of files and folders that could not be read. */
+  unreadable: string[];
   model?: { file: File; handle: Promise<FileSystemHandle | null> | undefined };
 }
 
@@ -27,34 +31,50 @@ export async function broughtBy(transfer: DataTransfer): Promise<Brought> {
   if (model) {
     const item = items[files.indexOf(model)] as
       { getAsFileSystemHandle?(): Promise<FileSystemHandle | null> } | undefined;
-    return { pictures: [], model: { file: model, handle: item?.getAsFileSystemHandle?.() } };
+    const handle = item?.getAsFileSystemHandle?.();
+    return { ...NOTHING, model: { file: model, handle } };
   }
   const entries = items.map((item) => item.webkitGetAsEntry());
-  if (!entries.some((entry) => entry?.isDirectory)) return { pictures: picturesOf(files) };
-  const found = await Promise.all(entries.filter((entry) => entry !== null).map(inEntry));
-  return { pictures: found.flat() };
+  if (!entries.some((entry) => entry?.isDirectory)) {
+    return { ...NOTHING, pictures: picturesOf(files) };
+  }
+  const found: Brought = { pictures: [], others: [], unreadable: [] };
+  for (const entry of entries) if (entry) await addEntry(entry, found);
+  return found;
 }
 
-async function inEntry(entry: FileSystemEntry): Promise<Picture[]> {
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => {
-      (entry as FileSystemFileEntry).file(resolve, reject);
-    });
-    return looksLikePicture(file) ? [{ file, name: entry.fullPath.replace(/^\//, '') }] : [];
-  }
-  const reader = (entry as FileSystemDirectoryEntry).createReader();
-  const pictures: Picture[] = [];
-  // A reader gives at most a hundred entries at a time, and none at the end.
-  for (;;) {
-    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => {
-      reader.readEntries(resolve, reject);
-    });
-    if (entries.length === 0) return pictures;
-    for (const each of entries) pictures.push(...(await inEntry(each)));
+const NOTHING: Brought = { pictures: [], others: [], unreadable: [] };
+
+async function addEntry(entry: FileSystemEntry, found: Brought): Promise<void> {
+  const name = entry.fullPath.replace(/^\//, '');
+  try {
+    if (entry.isFile) {
+      const file = await new Promise<File>((resolve, reject) => {
+        (entry as FileSystemFileEntry).file(resolve, reject);
+      });
+      if (looksLikePicture(file)) found.pictures.push({ file, name });
+      else found.others.push(name);
+      return;
+    }
+    const reader = (entry as FileSystemDirectoryEntry).createReader();
+    // A reader gives at most a hundred entries at a time, and none at the end.
+    for (;;) {
+      const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => {
+        reader.readEntries(resolve, reject);
+      });
+      if (entries.length === 0) return;
+      for (const each of entries) await addEntry(each, found);
+    }
+  } catch {
+    found.unreadable.push(name);
   }
 }
 
-/** In a folder only pictures are meant; a single file that is none should be told so. */
-function looksLikePicture({ type, name }: File): boolean {
-  return type.startsWith('image/') || /\.(avif|bmp|gif|heic|jpe?g|png|webp)$/i.test(name);
+/**
+ * What calls itself a picture. In a folder only pictures are meant, e.g. not `.DS_Store`; a single file
+ * that is none should be told so.
+ */
+export function looksLikePicture({ type, name }: { type: string; name: string }): boolean {
+  const known = /\.(avif|bmp|gif|hei[cf]|jfif|jpe?g|png|tiff?|webp)$/i;
+  return known.test(name) || (type.startsWith('image/') && type !== 'image/svg+xml');
 }

@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 
 /** The views of the page, in the order of its navigation. */
-export const VIEWS = ['judge', 'models'] as const;
+export const VIEWS = ['judge', 'audit', 'models'] as const;
 export type View = (typeof VIEWS)[number];
 
 /** What the address names behind its `#`: a view, and parameters such as a shared policy. */

@@ -1,11 +1,12 @@
 import { computed, effect, signal } from '@preact/signals';
 
+import { de } from './de.js';
 import { en, type Strings } from './en.js';
 
 export type { Strings };
 
 /** The languages of the page by their tags (BCP 47), in the order of the chooser. */
-export const LANGUAGES: Record<string, Strings> = { en };
+export const LANGUAGES: Record<string, Strings> = { en, de };
 
 const KEY = 'llavaguard-language';
 

@@ -1,10 +1,13 @@
 import { defineConfig } from 'vite';
 
+import { scriptBudget } from './scripts/script-budget.mjs';
 import { serviceWorker } from './scripts/service-worker-plugin.mjs';
 
 export default defineConfig({
   // Relative, so that the page can be hosted in any folder.
   base: './',
+  // The sample photos lie with the tests, outside this folder.
+  server: { fs: { allow: ['../..'] } },
   build: {
     target: 'es2022',
     modulePreload: { polyfill: false },
@@ -12,5 +15,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
   },
   worker: { format: 'es' },
-  plugins: [serviceWorker()],
+  plugins: [serviceWorker(), scriptBudget(250_000)],
 });

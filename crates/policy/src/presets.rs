@@ -11,7 +11,7 @@ pub struct Preset {
 
 /// The example policies. `european-union` is the EU text with its answer list brought together
 /// with its body; `pegi-12` takes its rules from the authors' PEGI taxonomy.
-pub const PRESETS: [Preset; 4] = [
+pub const PRESETS: [Preset; 5] = [
     Preset {
         id: "weapons-museum",
         json: include_str!("../presets/weapons-museum.json"),
@@ -27,5 +27,9 @@ pub const PRESETS: [Preset; 4] = [
     Preset {
         id: "pegi-12",
         json: include_str!("../presets/pegi-12.json"),
+    },
+    Preset {
+        id: "news-desk",
+        json: include_str!("../presets/news-desk.json"),
     },
 ];

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use llavaguard_guard::{Assessment, ImageInput, Session};
+use llavaguard_policy::Policy;
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -72,6 +73,14 @@ impl Engine {
     /// What is known about the model, as JSON.
     pub fn info(&self) -> Result<String, JsError> {
         to_json(&self.engine.info())
+    }
+
+    /// Tokens of the whole prompt for a policy document, those of the image excepted.
+    #[wasm_bindgen(js_name = promptTokens)]
+    pub fn prompt_tokens(&self, document: &str) -> Result<u32, JsError> {
+        let policy = Policy::from_json(document)?;
+        let (before_image, behind_image) = self.engine.prompt_tokens(&policy)?;
+        Ok((before_image.len() + behind_image.len()) as u32)
     }
 
     /// Judges an image under a policy; gives the assessment as JSON.

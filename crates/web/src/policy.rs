@@ -7,7 +7,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::error::JsError;
 
 /// Checks a policy document and says what it amounts to: JSON with `id`, `name`, the canonical
-/// `document` and the `categories` that remain, in the order of the prompt.
+/// `document` and the `categories` that remain, in the order of the prompt, each with its rules and
+/// with the text that stands below its heading there.
 #[wasm_bindgen(js_name = describePolicy)]
 pub fn describe_policy(document: &str) -> Result<String, JsError> {
     let policy = Policy::from_json(document)?;
@@ -15,9 +16,16 @@ pub fn describe_policy(document: &str) -> Result<String, JsError> {
         .categories()
         .iter()
         .filter(|category| category.mode != Mode::Removed)
-        .map(
-            |category| json!({ "id": category.id, "title": category.title, "mode": category.mode }),
-        )
+        .map(|category| {
+            json!({
+                "id": category.id,
+                "title": category.title,
+                "mode": category.mode,
+                "should_not": category.should_not,
+                "can": category.can,
+                "text": category.text,
+            })
+        })
         .collect();
     Ok(json!({
         "id": policy.policy_id(),

@@ -42,17 +42,32 @@ worker.addEventListener('message', (/** @type {any} */ event) => {
 worker.addEventListener('fetch', (/** @type {any} */ event) => {
   const { request } = event;
   const scope = worker.registration.scope;
-  if (request.method !== 'GET' || !request.url.startsWith(scope)) return;
-  if (request.url.startsWith(`${scope}model/`)) return;
+  const foreign = request.method !== 'GET' || !request.url.startsWith(scope);
+  if (foreign || request.url.startsWith(`${scope}model/`)) {
+    event.waitUntil(tell(request.url));
+    return;
+  }
   event.respondWith(answer(request));
 });
+
+/**
+ * Tells the page's tabs of a request that goes out to the network, for their counter.
+ * @param {string} url
+ */
+async function tell(url) {
+  for (const client of await worker.clients.matchAll({ type: 'window' })) {
+    client.postMessage({ type: 'request', url });
+  }
+}
 
 /** @param {Request} request */
 async function answer(request) {
   const cache = await caches.open(CACHE);
   const page = request.mode === 'navigate' && new URL(request.url).pathname.endsWith('/index.html');
   const found = await cache.match(page ? './' : request, { ignoreSearch: true });
-  return isolated(found ?? (await fetch(request)));
+  if (found) return isolated(found);
+  await tell(request.url);
+  return isolated(await fetch(request));
 }
 
 /**

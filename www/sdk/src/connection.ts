@@ -1,9 +1,9 @@
 import { LlavaGuardError } from './errors.js';
-import type { FromWorker, Notice, Request, ToWorker } from './messages.js';
+import type { FromWorker, Notice, Priority, Request, ToWorker } from './messages.js';
 
 /** The part of `Worker` that is used. */
 export interface WorkerLike {
-  postMessage(message: unknown): void;
+  postMessage(message: unknown, transfer?: Transferable[]): void;
   terminate(): void;
   onmessage: ((event: MessageEvent) => unknown) | null;
   onmessageerror: ((event: MessageEvent) => unknown) | null;
@@ -14,6 +14,9 @@ export interface WorkerLike {
 export interface RequestOptions {
   signal?: AbortSignal | undefined;
   onNotice?: ((notice: Notice) => void) | undefined;
+  priority?: Priority | undefined;
+  /** What the worker gets for good. */
+  transfer?: Transferable[] | undefined;
 }
 
 interface Pending {
@@ -50,7 +53,8 @@ export class Connection {
   }
 
   /** Sends a request; gives its answer. */
-  async request<T>(request: Request, { signal, onNotice }: RequestOptions = {}): Promise<T> {
+  async request<T>(request: Request, options: RequestOptions = {}): Promise<T> {
+    const { signal, onNotice, priority, transfer } = options;
     if (this.#closed) throw this.#closed;
     signal?.throwIfAborted();
     const id = this.#nextId++;
@@ -65,7 +69,10 @@ export class Connection {
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      this.#send({ type: 'request', id, request });
+      this.#send(
+        { type: 'request', id, request, ...(priority === undefined ? {} : { priority }) },
+        transfer,
+      );
     } catch (error) {
       this.#take(id)?.reject(error);
     }
@@ -87,8 +94,8 @@ export class Connection {
     for (const { reject } of open) reject(reason);
   }
 
-  #send(message: ToWorker): void {
-    this.#worker.postMessage(message);
+  #send(message: ToWorker, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer);
   }
 
   #crash(message: string): void {

@@ -2,10 +2,24 @@ import type { Assessment, Detail, Verdict } from './assessment.js';
 import { type Adapter, type BuildName, cpuBuilds, gpuAdapter } from './builds.js';
 import { Connection } from './connection.js';
 import { LlavaGuardError, toErrorMessage } from './errors.js';
-import { type ImageInput, imageMessage } from './image.js';
-import type { JudgeMessage, ModelMessage, Notice } from './messages.js';
+import { eventsOf, type GuardEvent } from './events.js';
+import { type ImageInput, notSent, outgoingImage } from './image.js';
+import { assessEach, DEFAULT_CONCURRENCY, type ManyImages, type ManyResult } from './many.js';
+import type {
+  ImageMessage,
+  JudgeMessage,
+  ModelMessage,
+  Notice,
+  Priority,
+  Request,
+} from './messages.js';
 import type { ModelSource } from './model-source.js';
-import { type PolicyDescription, type PolicyInput, policyText } from './policy.js';
+import {
+  type PolicyDescription,
+  type PolicyInput,
+  type PolicyPrompt,
+  policyText,
+} from './policy.js';
 import { judgeProbe, type Probe, type ProbeMessage } from './probe.js';
 import type { Progress } from './progress.js';
 
@@ -43,14 +57,23 @@ export interface LoadOptions {
   build?: BuildName;
   /** Threads of the `relaxed` build (also where it takes over from `webgpu`), 1 to 64; by default one for each processor core, 16 at most. */
   threads?: number;
-  /** Another way to start the package's worker script, for pages that host it elsewhere. */
+  /**
+   * Another way to start the package's worker script (`llavaguard/worker.js`), for pages that host it
+   * elsewhere and for bundlers that do not know `new Worker(new URL(…, import.meta.url))`.
+   */
   createWorker?: () => Worker;
+  /**
+   * Where the WebAssembly files lie, if not where the bundler put them: a folder that holds the
+   * package's `wasm/` as it is (`<folder>/relaxed/llavaguard_bg.wasm`), or a function that gives each
+   * file's address. They must be of this very version of the package.
+   */
+  wasmUrl?: string | URL | ((build: BuildName) => string | URL);
 }
 
 /** How a machine is probed. */
 export type ProbeOptions = Pick<
   LoadOptions,
-  'trustedKeys' | 'signal' | 'build' | 'threads' | 'createWorker'
+  'trustedKeys' | 'signal' | 'build' | 'threads' | 'createWorker' | 'wasmUrl'
 >;
 
 /** How the rationale is written. */
@@ -92,6 +115,29 @@ export interface OpenOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops it within one layer's work; the call rejects at once. */
   signal?: AbortSignal;
+}
+
+/** How an image is assessed. */
+export interface AssessOptions extends JudgeOptions, OpenOptions {
+  /**
+   * How soon it gets its turn where others wait: `user-visible` by default, in `assessMany`
+   * `background`. What has begun is not interrupted.
+   */
+  priority?: Priority;
+}
+
+/** How many images are assessed. */
+export interface AssessManyOptions extends Pick<
+  AssessOptions,
+  'policy' | 'rationale' | 'detail' | 'priority' | 'signal'
+> {
+  /**
+   * How many are on their way at once, 2 by default. The engine judges one at a time, so more pay only
+   * where fetching them takes longer than judging.
+   */
+  concurrency?: number;
+  /** Told of each event of each image. */
+  onEvent?: (event: GuardEvent, index: number) => void;
 }
 
 /** What is known about a loaded model. */
@@ -258,23 +304,84 @@ export class LlavaGuard {
    *
    * @throws LlavaGuardError with `image.…`, `policy.…` or `engine.…`; the signal's reason when aborted.
    */
-  async assess(image: ImageInput, options: JudgeOptions & OpenOptions = {}): Promise<Assessment> {
+  async assess(image: ImageInput, options: AssessOptions = {}): Promise<Assessment> {
     const message = { ...judgeMessage(options), detail: options.detail ?? 'auto' };
-    return this.#connection.request<Assessment>(
-      { type: 'assess', image: imageMessage(image), options: message },
-      { signal: options.signal, onNotice: noting(this.#running, judgeNotices(options)) },
+    const request = (image: ImageMessage) => ({ type: 'assess', image, options: message }) as const;
+    return this.#send<Assessment>(image, request, options, judgeNotices(options));
+  }
+
+  /**
+   * Judges an image and tells what happens on the way, as an async iterator: `progress`, `verdict`,
+   * `token`, `done`. Leaving the loop stops the work.
+   *
+   * @throws As `assess` does, from the loop.
+   */
+  stream(
+    image: ImageInput,
+    options: Omit<AssessOptions, 'onProgress' | 'onVerdict' | 'onToken'> = {},
+  ): AsyncGenerator<GuardEvent, void, undefined> {
+    return eventsOf(
+      (listeners) => this.assess(image, { ...options, ...listeners }),
+      options.signal,
     );
+  }
+
+  /**
+   * Judges many images and gives each one's result as soon as it is ready; an image that cannot be judged
+   * gives a result with its `error` and does not stop the rest. Images are taken from the input only as
+   * results are read, so an input may be as long as it likes, and may be a generator that opens files.
+   * Leaving the loop stops the work.
+   *
+   * Other calls need not wait for the whole: they overtake what waits here, unless their `priority` is
+   * lower.
+   *
+   * @throws The signal's reason when aborted, and what the input throws.
+   */
+  assessMany<T extends ImageInput>(
+    images: ManyImages<T>,
+    options: AssessManyOptions = {},
+  ): AsyncGenerator<ManyResult<T>, void, undefined> {
+    const { concurrency = DEFAULT_CONCURRENCY, onEvent, signal, ...rest } = options;
+    const assess = async (image: T, index: number, signal: AbortSignal) => {
+      const one = { priority: 'background', ...rest, signal } as const;
+      if (!onEvent) return this.assess(image, one);
+      let last: GuardEvent | undefined;
+      for await (last of this.stream(image, one)) onEvent(last, index);
+      if (last?.type !== 'done') throw new Error('a stream ended without its result');
+      return last.assessment;
+    };
+    return assessEach(images, assess, concurrency, signal);
+  }
+
+  /** Sends an image with a request about it. */
+  async #send<T>(
+    image: ImageInput,
+    request: (image: ImageMessage) => Request,
+    { signal, priority }: Pick<AssessOptions, 'signal' | 'priority'>,
+    notices: (notice: Notice) => void,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    // Sent at once where it can be, so that calls keep their order.
+    const preparing = outgoingImage(image, baseUrl(), signal);
+    const { message, transfer } = preparing instanceof Promise ? await preparing : preparing;
+    const onNotice = noting(this.#running, notices);
+    try {
+      const following = { signal, onNotice, priority, transfer };
+      return await this.#connection.request<T>(request(message), following);
+    } catch (error) {
+      throw signal?.aborted === true ? error : notSent(error, message);
+    } finally {
+      // Where it was not sent it is still here.
+      if (message.kind === 'bitmap') message.bitmap.close();
+    }
   }
 
   /** Opens an image for any number of policies: each costs the policy's own tokens alone. */
   async session(image: ImageInput, options: OpenOptions = {}): Promise<GuardSession> {
-    const session = await this.#connection.request<number>(
-      { type: 'open', image: imageMessage(image), detail: options.detail ?? 'auto' },
-      {
-        signal: options.signal,
-        onNotice: noting(this.#running, progressNotices(options.onProgress)),
-      },
-    );
+    const request = (image: ImageMessage) =>
+      ({ type: 'open', image, detail: options.detail ?? 'auto' }) as const;
+    const notices = progressNotices(options.onProgress);
+    const session = await this.#send<number>(image, request, options, notices);
     return new GuardSession(this.#connection, session, this.#running);
   }
 
@@ -291,6 +398,11 @@ export class LlavaGuard {
   /** The exact text the model reads for a policy. */
   async promptText(policy: PolicyInput = {}): Promise<string> {
     return this.#connection.request<string>({ type: 'promptText', policy: policyText(policy) });
+  }
+
+  /** The exact text the model reads for a policy, and how many of the model's tokens that is. */
+  async prompt(policy: PolicyInput = {}): Promise<PolicyPrompt> {
+    return this.#connection.request<PolicyPrompt>({ type: 'prompt', policy: policyText(policy) });
   }
 
   /** Ends the worker and frees its memory; open calls reject with `guard.disposed`. */
@@ -320,9 +432,18 @@ export class GuardSession {
     );
   }
 
+  /** Judges the image as {@link judge} does and tells what happens on the way, as {@link LlavaGuard.stream} does. */
+  stream(
+    options: Omit<JudgeOptions, 'onProgress' | 'onVerdict' | 'onToken'> = {},
+  ): AsyncGenerator<GuardEvent, void, undefined> {
+    return eventsOf((listeners) => this.judge({ ...options, ...listeners }), options.signal);
+  }
+
   /** Frees what the session holds. */
   async close(): Promise<void> {
-    await this.#connection.request({ type: 'close', session: this.#session });
+    // Behind judgements that still wait, whatever their priority.
+    const priority = 'background';
+    await this.#connection.request({ type: 'close', session: this.#session }, { priority });
   }
 }
 
@@ -377,6 +498,16 @@ function defaultWorker(): Worker {
   });
 }
 
+/** The addresses of all builds' files; any of them may be the one that takes over. */
+function wasmAddresses(wasmUrl: LoadOptions['wasmUrl']): { wasm?: Record<BuildName, string> } {
+  if (wasmUrl === undefined) return {};
+  const of = (build: BuildName) =>
+    typeof wasmUrl === 'function'
+      ? address(wasmUrl(build))
+      : new URL(`${build}/llavaguard_bg.wasm`, address(wasmUrl).replace(/\/?$/, '/')).href;
+  return { wasm: { webgpu: of('webgpu'), relaxed: of('relaxed'), simd: of('simd') } };
+}
+
 /** More threads than this help nobody, and each takes a worker and a stack. */
 const MAX_THREADS = 64;
 
@@ -427,6 +558,7 @@ async function start(options: Omit<LoadOptions, 'model'>): Promise<Started> {
           build,
           threads,
           ...(build === 'webgpu' ? gpuPart(adapter, onCpu) : {}),
+          ...wasmAddresses(options.wasmUrl),
         },
         { signal },
       );

@@ -9,7 +9,10 @@ export type {
 } from './assessment.js';
 export { type Adapter, type BuildName, cpuBuilds, gpuAdapter } from './builds.js';
 export { LlavaGuardError } from './errors.js';
+export type { GuardEvent } from './events.js';
 export {
+  type AssessManyOptions,
+  type AssessOptions,
   type GuardSession,
   type JudgeOptions,
   LlavaGuard,
@@ -21,13 +24,17 @@ export {
   type RationaleOptions,
 } from './guard.js';
 export type { ImageInput } from './image.js';
+export type { ManyImages, ManyResult } from './many.js';
+export type { Priority } from './messages.js';
 export type { ModelSource } from './model-source.js';
 export type {
   CategoryMode,
   CategoryRules,
+  PolicyCategory,
   PolicyDescription,
   PolicyDocument,
   PolicyInput,
+  PolicyPrompt,
 } from './policy.js';
 export type { Probe, ProbeReason } from './probe.js';
 export type { Progress } from './progress.js';

@@ -3,11 +3,19 @@ import type { Adapter, BuildName } from './builds.js';
 import type { ErrorMessage } from './errors.js';
 import type { Progress } from './progress.js';
 
-/** An image on its way to the worker: a file's bytes or bare pixels. */
+/** An image on its way to the worker: a file, its bytes or address, a copy of what a page shows, or bare pixels. */
 export type ImageMessage =
   | { kind: 'file'; file: Blob }
   | { kind: 'bytes'; bytes: Uint8Array }
+  | { kind: 'url'; url: string }
+  | { kind: 'bitmap'; bitmap: ImageBitmap }
   | { kind: 'rgba'; width: number; height: number; pixels: Uint8ClampedArray };
+
+/**
+ * How soon a request gets its turn, in the words of the browser's own scheduler: before those of a
+ * lower priority that wait, behind those of its own.
+ */
+export type Priority = 'user-blocking' | 'user-visible' | 'background';
 
 /** Options of one judgement, as `crates/web/src/request.rs` reads them. */
 export interface JudgeMessage {
@@ -32,10 +40,21 @@ export interface ModelMessage {
   keep: boolean;
 }
 
+/** Starts a build. */
+export interface StartRequest {
+  type: 'start';
+  build: BuildName;
+  threads: number;
+  /** For the build `webgpu`, with what takes over where that fails. */
+  adapter?: Adapter;
+  next?: BuildName[];
+  /** Where the builds' WebAssembly lies, if not beside the worker. */
+  wasm?: Record<BuildName, string>;
+}
+
 /** What the worker can be asked for. */
 export type Request =
-  /** `adapter` for the build `webgpu`, and what takes over where that fails. */
-  | { type: 'start'; build: BuildName; threads: number; adapter?: Adapter; next?: BuildName[] }
+  | StartRequest
   | ({ type: 'load' } & ModelMessage)
   | ({ type: 'probe' } & ModelMessage)
   | { type: 'assess'; image: ImageMessage; options: JudgeMessage }
@@ -43,11 +62,13 @@ export type Request =
   | { type: 'judge'; session: number; options: JudgeMessage }
   | { type: 'close'; session: number }
   | { type: 'describePolicy'; policy: string }
-  | { type: 'promptText'; policy: string };
+  | { type: 'promptText'; policy: string }
+  | { type: 'prompt'; policy: string };
 
 /** From the page to the worker. Every request is answered by one `done` or `failed`. */
 export type ToWorker =
-  { type: 'request'; id: number; request: Request } | { type: 'cancel'; id: number };
+  | { type: 'request'; id: number; request: Request; priority?: Priority }
+  | { type: 'cancel'; id: number };
 
 /** What is told while a request is worked on. */
 export type Notice =

@@ -25,6 +25,19 @@ export interface PolicyDocument {
 /** A policy as a document, or as JSON text (whose doubled keys can then be found). */
 export type PolicyInput = PolicyDocument | string;
 
+/** A category as a policy has it. */
+export interface PolicyCategory {
+  /** E.g. `O6`. */
+  id: string;
+  title: string;
+  mode: CategoryMode;
+  /** Its rules, whatever the mode: those of the base where the policy brings none. */
+  should_not: string[];
+  can: string[];
+  /** What stands below its heading in the prompt. */
+  text: string;
+}
+
 /** What a valid policy amounts to. */
 export interface PolicyDescription {
   /** SHA-256 of the rules; the same as in assessments made under the policy. */
@@ -34,7 +47,15 @@ export interface PolicyDescription {
   /** The document in canonical form. */
   document: string;
   /** The categories an image can be given, in the order of the prompt. */
-  categories: { id: string; title: string; mode: CategoryMode }[];
+  categories: PolicyCategory[];
+}
+
+/** What the model reads for a policy. */
+export interface PolicyPrompt {
+  /** The exact text; the image and the turns of the chat stand around it. */
+  text: string;
+  /** Tokens of the prompt, the chat's turns included and the image's excepted. */
+  tokens: number;
 }
 
 /** The text of a policy document. */

@@ -235,8 +235,58 @@ test('verdict, pieces of the rationale and progress go to their own listeners', 
 
 test('what is no image is refused with a typed error', async () => {
   const guard = await loaded();
-  const input = /** @type {any} */ ('photo.jpg');
-  await assert.rejects(guard.assess(input), { code: 'image.unsupported_input' });
+  for (const input of [undefined, null, 5, {}, [1], new Float32Array(4)]) {
+    await assert.rejects(guard.assess(/** @type {any} */ (input)), {
+      code: 'image.unsupported_input',
+    });
+  }
+  await assert.rejects(guard.assess('http://['), { code: 'image.bad_address' });
+});
+
+test('addresses of images are relative to the page', async () => {
+  /** @type {any[]} */
+  const asked = [];
+  const guard = await loaded((request) => {
+    if (request.type === 'assess') asked.push(request.image);
+  });
+  await guard.assess('photo.jpg');
+  await guard.assess(new URL('https://cdn.test/a.png'));
+  assert.deepEqual(asked, [
+    { kind: 'url', url: 'https://example.test/page/photo.jpg' },
+    { kind: 'url', url: 'https://cdn.test/a.png' },
+  ]);
+});
+
+test('what is many comes behind what is one', async () => {
+  const guard = await loaded(() => ({}));
+  const worker = /** @type {FakeWorker} */ (workers[0]);
+  for await (const { status } of guard.assessMany([new Blob()])) assert.equal(status, 'judged');
+  assert.equal(worker.sent.at(-1).priority, 'background');
+  await guard.assess(new Blob());
+  assert.equal(worker.sent.at(-1).priority, undefined);
+  const urgent = guard.assessMany([new Blob()], { priority: 'user-blocking' });
+  for await (const { status } of urgent) assert.equal(status, 'judged');
+  assert.equal(worker.sent.at(-1).priority, 'user-blocking');
+});
+
+test('the WebAssembly may lie elsewhere', async () => {
+  const wasm = async (/** @type {import('llavaguard').LoadOptions['wasmUrl']} */ wasmUrl) => {
+    await LlavaGuard.load({
+      model: 'm.gguf',
+      build: 'simd',
+      ...(wasmUrl === undefined ? {} : { wasmUrl }),
+      createWorker: () => createWorker((worker) => autoAnswer(worker, () => LOADED)),
+    });
+    return workers.at(-1)?.sent[0].request.wasm;
+  };
+  assert.equal(await wasm(undefined), undefined);
+  assert.equal((await wasm('wasm')).simd, 'https://example.test/page/wasm/simd/llavaguard_bg.wasm');
+  const cdn = await wasm(new URL('https://cdn.test/v1/'));
+  assert.equal(cdn.relaxed, 'https://cdn.test/v1/relaxed/llavaguard_bg.wasm');
+  assert.equal(
+    (await wasm((build) => `/x/${build}.wasm`)).webgpu,
+    'https://example.test/x/webgpu.wasm',
+  );
 });
 
 test('a disposed guard rejects open and later calls', async () => {

@@ -39,7 +39,7 @@ export async function buildFiles(build: BuildName): Promise<{ glue: Module; wasm
 export async function compile(url: URL): Promise<WebAssembly.Module> {
   const response = await fetch(url);
   if (!response.ok) {
-    throw new Error(`${url.pathname} could not be fetched: the server said ${response.status}`);
+    throw new Error(`${url.href} could not be fetched: the server said ${response.status}`);
   }
   return response.headers.get('content-type')?.startsWith('application/wasm')
     ? WebAssembly.compileStreaming(response)

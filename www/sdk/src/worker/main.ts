@@ -4,31 +4,47 @@
 
 import { toErrorMessage } from '../errors.js';
 import type { FromWorker, ThreadMessage, ToWorker } from '../messages.js';
+import type { HeldImage } from './image.js';
 import { Job } from './job.js';
 import { runThread } from './pool.js';
+import { Queue } from './queue.js';
 import { Service } from './service.js';
 
 const service = new Service();
 const jobs = new Map<number, Job>();
-// The engine does one thing at a time; what comes meanwhile waits its turn.
-let turn: Promise<void> = Promise.resolve();
+const queue = new Queue();
 
 function post(message: FromWorker): void {
   self.postMessage(message);
 }
 
-async function work(id: number, job: Job, request: Parameters<Service['answer']>[0]) {
-  try {
-    job.signal.throwIfAborted();
-    post({ type: 'done', id, value: await service.answer(request, job) });
-  } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) {
-      post({ type: 'crashed', message: error.message });
+function take({ id, request, priority }: Extract<ToWorker, { type: 'request' }>): void {
+  const job = new Job(id);
+  jobs.set(id, job);
+  let image: Promise<HeldImage> | undefined;
+  const prepare = () => {
+    if (image || job.cancelled() || !('image' in request)) return;
+    image = service.hold(request.image, job);
+    // Its failure is told when its turn comes.
+    image.catch(() => undefined);
+  };
+  const run = async () => {
+    try {
+      job.signal.throwIfAborted();
+      prepare();
+      post({ type: 'done', id, value: await service.answer(request, job, image) });
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) {
+        post({ type: 'crashed', message: error.message });
+      }
+      post({ type: 'failed', id, error: toErrorMessage(error, 'engine.failed') });
+    } finally {
+      jobs.delete(id);
+      if (!image && 'image' in request && request.image.kind === 'bitmap')
+        request.image.bitmap.close();
     }
-    post({ type: 'failed', id, error: toErrorMessage(error, 'engine.failed') });
-  } finally {
-    jobs.delete(id);
-  }
+  };
+  queue.add({ priority: priority ?? 'user-visible', prepare, run });
 }
 
 self.onmessage = (event: MessageEvent<ToWorker | ThreadMessage>) => {
@@ -40,13 +56,9 @@ self.onmessage = (event: MessageEvent<ToWorker | ThreadMessage>) => {
     case 'cancel':
       jobs.get(message.id)?.cancel();
       break;
-    case 'request': {
-      const { id, request } = message;
-      const job = new Job(id);
-      jobs.set(id, job);
-      turn = turn.then(() => work(id, job, request));
+    case 'request':
+      take(message);
       break;
-    }
   }
 };
 

@@ -1,10 +1,11 @@
-import type { Engine, Image } from '../../wasm/simd/llavaguard.js';
-import type { Detail } from '../assessment.js';
+import type { Engine } from '../../wasm/simd/llavaguard.js';
+import type { Assessment, Detail } from '../assessment.js';
 import type { BuildName } from '../builds.js';
 import { LlavaGuardError, toErrorMessage } from '../errors.js';
-import type { ImageMessage, ModelMessage, Request } from '../messages.js';
+import type { ImageMessage, ModelMessage, Request, StartRequest } from '../messages.js';
 import type { ModelSource } from '../model-source.js';
 import { buildFiles, compile, type Module } from './glue.js';
+import { type HeldImage, holdImage, withImage } from './image.js';
 import type { Job } from './job.js';
 import { openModel, probeModel } from './model.js';
 import { startThreads } from './pool.js';
@@ -16,11 +17,24 @@ function absent(what: string): LlavaGuardError {
   });
 }
 
+/** The image of a request that has one. */
+async function present(image: Promise<HeldImage> | undefined): Promise<HeldImage> {
+  if (!image) throw new TypeError('a request about an image came without one');
+  return image;
+}
+
+/** Adds the browser's decoding, which the engine knows nothing of. */
+function withDecoding(assessment: Assessment, milliseconds: number): Assessment {
+  assessment.timings_ms.decode_image += milliseconds;
+  assessment.timings_ms.total += milliseconds;
+  return assessment;
+}
+
 /** An open session; what it was opened with is kept where its GPU may be lost. */
 interface OpenSession {
   /** The engine's number; none where the engine was replaced since. */
   number: number | undefined;
-  image: ImageMessage | undefined;
+  image: HeldImage | undefined;
   detail: Detail;
 }
 
@@ -38,14 +52,20 @@ export class Service {
   #next: BuildName[] = [];
   #build: BuildName = 'simd';
   #threads = 1;
+  #wasm: StartRequest['wasm'];
   /** Kept while it may have to be loaded again. */
   #model: ModelMessage | undefined;
   #source: ModelSource | undefined;
   readonly #sessions = new Map<number, OpenSession>();
   #nextSession = 1;
 
-  /** Does what a request asks for; gives what it is answered with. */
-  async answer(request: Request, job: Job): Promise<unknown> {
+  /** Gets an image ready for the engine; may be called while the engine works on another. */
+  hold(image: ImageMessage, job: Job): Promise<HeldImage> {
+    return holdImage(image, this.#started.maxImageBytes(), job.signal);
+  }
+
+  /** Does what a request asks for, with its image where it has one; gives what it is answered with. */
+  async answer(request: Request, job: Job, image?: Promise<HeldImage>): Promise<unknown> {
     switch (request.type) {
       case 'start':
         return this.#start(request);
@@ -55,13 +75,17 @@ export class Service {
         return probeModel(this.#started, request, job);
       case 'assess': {
         const options = JSON.stringify(request.options);
+        const held = await present(image);
         return this.#recovering(job, async () => {
-          const image = await this.#image(request.image);
-          return JSON.parse(await this.#loaded.assess(image, options, job)) as unknown;
+          const json = await withImage(held, this.#started, (image) =>
+            this.#loaded.assess(image, options, job),
+          );
+          return withDecoding(JSON.parse(json) as Assessment, held.decodedIn);
         });
       }
       case 'open': {
-        const session = { number: undefined, image: request.image, detail: request.detail };
+        const { detail } = request;
+        const session = { number: undefined, image: await present(image), detail };
         return this.#recovering(job, () => this.#open(session, job));
       }
       case 'judge': {
@@ -78,6 +102,10 @@ export class Service {
         return JSON.parse(this.#started.describePolicy(request.policy)) as unknown;
       case 'promptText':
         return this.#started.promptText(request.policy);
+      case 'prompt': {
+        const text = this.#started.promptText(request.policy);
+        return { text, tokens: this.#loaded.promptTokens(request.policy) };
+      }
     }
   }
 
@@ -91,21 +119,17 @@ export class Service {
     return this.#engine;
   }
 
-  async #start({
-    build,
-    threads,
-    adapter,
-    next = [],
-  }: Extract<Request, { type: 'start' }>): Promise<void> {
+  async #start({ build, threads, adapter, next = [], wasm }: StartRequest): Promise<void> {
     this.#threads = threads;
     this.#next = next;
+    this.#wasm = wasm;
     await this.#instantiate(build);
     if (adapter) this.#module?.useAdapter?.(adapter.name, adapter.slowByteDots);
   }
 
   async #instantiate(build: BuildName): Promise<void> {
     const { glue, wasm } = await buildFiles(build);
-    const module = await compile(wasm);
+    const module = await compile(this.#wasm ? new URL(this.#wasm[build]) : wasm);
     const { memory } = await glue.default({ module_or_path: module });
     if (glue.startPool) {
       await startThreads(this.#threads - 1, module, memory);
@@ -203,8 +227,9 @@ export class Service {
   /** The engine's number of a session, opened again where the engine was replaced. */
   async #reopen(session: OpenSession, job: Job): Promise<number> {
     if (session.number === undefined && session.image) {
-      const image = await this.#image(session.image);
-      session.number = await this.#loaded.open(image, session.detail, job);
+      session.number = await withImage(session.image, this.#started, (image) =>
+        this.#loaded.open(image, session.detail, job),
+      );
     }
     return session.number ?? 0;
   }
@@ -214,33 +239,5 @@ export class Service {
     // The engine refuses what is no session, in its own words.
     const number = open ? await this.#reopen(open, job) : 0;
     return JSON.parse(await this.#loaded.judge(number, options, job)) as unknown;
-  }
-
-  async #image(image: ImageMessage): Promise<Image> {
-    const { Image: Images, maxImageBytes } = this.#started;
-    switch (image.kind) {
-      case 'rgba': {
-        const { buffer, byteOffset, byteLength } = image.pixels;
-        return Images.rgba(
-          image.width,
-          image.height,
-          new Uint8Array(buffer, byteOffset, byteLength),
-        );
-      }
-      case 'bytes':
-        return Images.encoded(image.bytes);
-      case 'file': {
-        // A file too large for the engine is not even read: it might not fit the tab.
-        const limit = maxImageBytes();
-        const file = image.file.size > limit ? image.file.slice(0, limit + 1) : image.file;
-        const bytes = await file.arrayBuffer().catch((error: unknown) => {
-          throw new LlavaGuardError({
-            code: 'image.unreadable',
-            message: `The file could not be read (${String(error)}). It may have been moved or changed: choose it again.`,
-          });
-        });
-        return Images.encoded(new Uint8Array(bytes));
-      }
-    }
   }
 }

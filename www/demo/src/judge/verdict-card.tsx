@@ -1,0 +1,88 @@
+import { ErrorMessage } from '../shared/error-message.js';
+import { engine } from '../shared/engine.js';
+import { strings } from '../strings/index.js';
+import { ComparisonChooser } from './comparison-chooser.js';
+import { judge } from './judge-store.js';
+import type { Judgement } from './judgement.js';
+import { OtherVerdict } from './other-verdict.js';
+import { Verdict } from './verdict.js';
+import { VerdictDetails } from './verdict-details.js';
+
+/** The verdict, or what there is instead of one; beside it that under another policy. */
+export function VerdictCard() {
+  const { verdict: text } = strings.value;
+  const { main } = judge;
+  const phase = main.phase.value;
+  const assessment = main.assessment.value;
+  const again = phase === 'stopped' || phase === 'failed';
+  return (
+    <section
+      class="card"
+      id="result"
+      data-state={phase}
+      aria-labelledby="result-heading"
+      aria-busy={phase === 'working'}
+    >
+      <div class="card-head">
+        <h2 id="result-heading">{text.heading}</h2>
+        {phase === 'working' && (
+          <button
+            class="button small"
+            id="stop"
+            type="button"
+            onClick={() => {
+              judge.stop();
+            }}
+          >
+            {text.stop}
+          </button>
+        )}
+        {again && engine.guard.value && (
+          <button
+            class="button small"
+            id="again"
+            type="button"
+            onClick={() => {
+              judge.again();
+            }}
+          >
+            {text.again}
+          </button>
+        )}
+      </div>
+      <p id="result-status" role="status" class={phase === 'done' ? 'quiet' : undefined}>
+        {statusText(main)}
+      </p>
+      {phase === 'working' && (
+        <progress
+          id="result-progress"
+          max={1}
+          value={main.share.value}
+          aria-label={text.progress}
+        />
+      )}
+      <ErrorMessage id="result-error" error={main.error.value} />
+      <div class="verdicts" data-two={judge.comparison.value !== undefined}>
+        <Verdict judgement={main} />
+        <OtherVerdict />
+      </div>
+      {assessment && <VerdictDetails assessment={assessment} />}
+      {judge.picture.value && <ComparisonChooser />}
+    </section>
+  );
+}
+
+/** What a judgement is at. */
+export function statusText({ phase, step, assessment }: Judgement): string {
+  const { verdict: text } = strings.value;
+  switch (phase.value) {
+    case 'working':
+      return text.steps[step.value];
+    case 'done':
+      return text.under(assessment.value?.policy_name ?? '');
+    case 'waiting':
+      return engine.state.value === 'loading' ? text.phases.waiting : text.phases.noModel;
+    default:
+      return text.phases[phase.value];
+  }
+}

@@ -21,7 +21,7 @@ describe('models', () => {
 
   test('another build takes the model over, and the verdict is the same', async () => {
     const { page } = given;
-    await page.getByRole('radio', { name: /one thread/ }).click();
+    await page.getByRole('radio', { name: /one thread, plain/ }).click();
     const status = page.locator('#model-status');
     await status.and(page.locator('[data-state="ready"][data-build="simd"]')).waitFor();
     assert.match(await page.locator('#device-why').innerText(), /Chosen by you/);

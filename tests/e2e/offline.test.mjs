@@ -110,7 +110,7 @@ describe('the page on its own', () => {
     const page = await openDemo(browser, server.url);
     const status = page.locator('#model-status');
     assert.equal(await page.evaluate('crossOriginIsolated'), false);
-    assert.equal(await status.getAttribute('data-build'), 'simd');
+    assert.equal(await status.getAttribute('data-build'), 'relaxed-single');
     assert.equal(await judged(page), 'Unsafe');
     await goTo(page, 'Models');
     assert.match(await page.locator('#not-isolated').innerText(), /one\s+thread/);

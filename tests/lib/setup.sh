@@ -155,9 +155,10 @@ build_wasm_modules() {
 
 # Rust to www/sdk/wasm/.
 build_wasm() {
-  [[ -f www/sdk/wasm/simd/llavaguard_bg.wasm && -f www/sdk/wasm/relaxed/llavaguard_bg.wasm &&
-    -f www/sdk/wasm/webgpu/llavaguard_bg.wasm ]] ||
-    rm -f "$TOOLS/stamps/wasm"
+  local build
+  for build in simd relaxed-single relaxed webgpu; do
+    [[ -f www/sdk/wasm/$build/llavaguard_bg.wasm ]] || rm -f "$TOOLS/stamps/wasm"
+  done
   once wasm "$(fingerprint Cargo.toml Cargo.lock rust-toolchain.toml crates www/sdk/scripts)" \
     build_wasm_modules
 }

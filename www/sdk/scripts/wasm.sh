@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # The WebAssembly builds of the engine, each a module with features of its own:
 #
-#   simd     128-bit SIMD, one thread: for every page
-#   relaxed  relaxed SIMD and threads over shared memory: for cross-origin-isolated pages
-#   webgpu   the network on a GPU: where there is one; 128-bit SIMD for the rest
+#   simd            128-bit SIMD, one thread: for every browser
+#   relaxed-single  relaxed SIMD, one thread: for pages that are not cross-origin-isolated
+#   relaxed         relaxed SIMD and threads over shared memory: for those that are
+#   webgpu          the network on a GPU: where there is one; 128-bit SIMD for the rest
 #
-# Usage: wasm.sh build|test|clippy [simd|relaxed|webgpu]...      all builds when none is named
+# Usage: wasm.sh build|test|clippy [BUILD]...      all builds when none is named
 #
-#   build   into www/sdk/wasm/<build>/
-#   test    the kernels' tests (tests/wasm.rs of crates/cpu or crates/gpu), in headless Chromium
+#   build   into www/sdk/wasm/<build>/, without the names of functions unless WASM_NAMES is set (for
+#           profiles)
+#   test    the kernels' tests (tests/wasm.rs of crates/cpu or crates/gpu), in headless Chromium;
+#           relaxed-single has relaxed's kernels and is left out unless it is named
 #   clippy  with rustup's own standard library, which need not fit the features to be checked against
 #
 # Expects what tests/lib/setup.sh finds or installs: WASM_CARGO, WASM_RUSTC, WASM_LINKER, WASM_BINDGEN.
@@ -19,8 +22,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 features() {
   case $1 in
     simd | webgpu) echo "+simd128" ;;
+    relaxed-single) echo "+simd128,+relaxed-simd" ;;
     relaxed) echo "+simd128,+relaxed-simd,+atomics,+bulk-memory,+mutable-globals" ;;
-    *) echo "there is no build '$1', only simd, relaxed and webgpu" >&2 && return 2 ;;
+    *) echo "there is no build '$1', only simd, relaxed-single, relaxed and webgpu" >&2 && return 2 ;;
   esac
 }
 
@@ -58,12 +62,13 @@ cargo_for() {
 }
 
 build() {
-  local out=www/sdk/wasm/$1 with=()
+  local out=www/sdk/wasm/$1 with=() bind=()
   [[ $1 != webgpu ]] || with=(--features webgpu)
   RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" build --profile wasm --package llavaguard-web \
     "${with[@]}" -Zbuild-std=std,panic_abort
+  [[ -n ${WASM_NAMES:-} ]] || bind=(--remove-name-section)
   rm -rf "$out"
-  "$WASM_BINDGEN" --target web --out-name llavaguard --out-dir "$out" \
+  "$WASM_BINDGEN" "${bind[@]}" --target web --out-name llavaguard --out-dir "$out" \
     "target/wasm-$1/wasm32-unknown-unknown/wasm/llavaguard_web.wasm"
 }
 
@@ -84,9 +89,12 @@ shift || true
 case $action in
   build | clippy) ;;
   test) action=run_tests ;;
-  *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+  *) sed -n '2,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
 esac
-(($#)) || set -- simd relaxed webgpu
+if (($# == 0)); then
+  set -- simd relaxed webgpu
+  [[ $action == run_tests ]] || set -- "$@" relaxed-single
+fi
 for name; do
   features "$name" >/dev/null
   "$action" "$name"

@@ -1,9 +1,9 @@
 /**
  * The WebAssembly modules of the package: `webgpu` runs the network on a GPU; `relaxed` needs relaxed
- * SIMD and, for its threads, a cross-origin-isolated page; `simd` runs in every current browser on
- * one thread.
+ * SIMD and, for its threads, a cross-origin-isolated page; `relaxed-single` is the same on one thread,
+ * for pages that are not isolated; `simd` runs in every current browser on one thread.
  */
-export type BuildName = 'webgpu' | 'relaxed' | 'simd';
+export type BuildName = 'webgpu' | 'relaxed' | 'relaxed-single' | 'simd';
 
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 // One function without parameters that gives a v128.
@@ -44,8 +44,9 @@ export function cpuBuilds(environment: Environment = globalThis): Exclude<BuildN
   const has = (probe: keyof typeof PROBES) =>
     environment.WebAssembly.validate(new Uint8Array(PROBES[probe]));
   const builds: Exclude<BuildName, 'webgpu'>[] = [];
-  if (environment.crossOriginIsolated === true && has('relaxedSimd') && has('threads')) {
-    builds.push('relaxed');
+  if (has('relaxedSimd')) {
+    if (environment.crossOriginIsolated === true && has('threads')) builds.push('relaxed');
+    builds.push('relaxed-single');
   }
   if (has('simd')) builds.push('simd');
   return builds;

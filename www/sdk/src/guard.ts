@@ -505,8 +505,18 @@ function wasmAddresses(wasmUrl: LoadOptions['wasmUrl']): { wasm?: Record<BuildNa
     typeof wasmUrl === 'function'
       ? address(wasmUrl(build))
       : new URL(`${build}/llavaguard_bg.wasm`, address(wasmUrl).replace(/\/?$/, '/')).href;
-  return { wasm: { webgpu: of('webgpu'), relaxed: of('relaxed'), simd: of('simd') } };
+  return {
+    wasm: {
+      webgpu: of('webgpu'),
+      relaxed: of('relaxed'),
+      'relaxed-single': of('relaxed-single'),
+      simd: of('simd'),
+    },
+  };
 }
+
+/** Builds that never have more than one thread. */
+const SINGLE: readonly BuildName[] = ['relaxed-single', 'simd'];
 
 /** More threads than this help nobody, and each takes a worker and a stack. */
 const MAX_THREADS = 64;
@@ -549,7 +559,8 @@ async function start(options: Omit<LoadOptions, 'model'>): Promise<Started> {
   const reasons: string[] = [];
   for (const build of builds) {
     signal?.throwIfAborted();
-    const threads = build === 'simd' ? 1 : (options.threads ?? defaultThreads());
+    // `webgpu` passes them on to the build that may take over.
+    const threads = SINGLE.includes(build) ? 1 : (options.threads ?? defaultThreads());
     const connection = new Connection(createWorker());
     try {
       await connection.request(

@@ -123,7 +123,7 @@ export function judgeProbe(
       `A verdict would take about ${Math.round(found.seconds_to_verdict)} seconds here.`,
     );
   }
-  if (builds[0] === 'simd') {
+  if (builds[0] === 'relaxed-single' || builds[0] === 'simd') {
     say(
       false,
       'build.single_thread',

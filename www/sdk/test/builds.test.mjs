@@ -20,11 +20,14 @@ function environment(known, crossOriginIsolated) {
 
 test('relaxed needs relaxed SIMD, threads and isolation; simd needs SIMD', () => {
   const all = /** @type {(keyof typeof PROBES)[]} */ (Object.keys(PROBES));
-  assert.deepEqual(cpuBuilds(environment(all, true)), ['relaxed', 'simd']);
-  assert.deepEqual(cpuBuilds(environment(all, false)), ['simd']);
-  assert.deepEqual(cpuBuilds(environment(all)), ['simd']);
+  assert.deepEqual(cpuBuilds(environment(all, true)), ['relaxed', 'relaxed-single', 'simd']);
+  assert.deepEqual(cpuBuilds(environment(all, false)), ['relaxed-single', 'simd']);
+  assert.deepEqual(cpuBuilds(environment(all)), ['relaxed-single', 'simd']);
   assert.deepEqual(cpuBuilds(environment(['simd', 'threads'], true)), ['simd']);
-  assert.deepEqual(cpuBuilds(environment(['simd', 'relaxedSimd'], true)), ['simd']);
+  assert.deepEqual(cpuBuilds(environment(['simd', 'relaxedSimd'], true)), [
+    'relaxed-single',
+    'simd',
+  ]);
   assert.deepEqual(cpuBuilds(environment([], true)), []);
 });
 

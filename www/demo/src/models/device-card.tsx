@@ -6,7 +6,13 @@ import { engine } from '../shared/engine.js';
 import { canIsolate, isolate } from '../shared/offline.js';
 import { strings } from '../strings/index.js';
 
-const CHOICES: (BuildName | undefined)[] = [undefined, 'webgpu', 'relaxed', 'simd'];
+const CHOICES: (BuildName | undefined)[] = [
+  undefined,
+  'webgpu',
+  'relaxed',
+  'relaxed-single',
+  'simd',
+];
 
 /** What the model can run on here, what was chosen and why; another choice loads it anew. */
 export function DeviceCard() {
@@ -68,6 +74,7 @@ function why(adapter: Adapter | null | undefined): string {
       return text.whyGpu(running.info.device);
     case 'relaxed':
       return text.whyRelaxed(running.threads, gpuText(adapter));
+    case 'relaxed-single':
     case 'simd':
       return text.whySimd(crossOriginIsolated, gpuText(adapter));
   }
@@ -84,7 +91,7 @@ function meaning(build: BuildName, adapter: Adapter | null | undefined): string 
   const { device: text } = strings.value.models;
   if (build === 'webgpu') return gpuText(adapter);
   if (build === 'relaxed') return crossOriginIsolated ? text.relaxedMeans : text.relaxedNeeds;
-  return text.simdMeans;
+  return build === 'relaxed-single' ? text.relaxedSingleMeans : text.simdMeans;
 }
 
 function NotIsolated() {

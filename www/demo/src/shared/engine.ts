@@ -8,7 +8,7 @@ import {
   type Progress,
 } from 'llavaguard';
 
-const BUILDS: BuildName[] = ['webgpu', 'relaxed', 'simd'];
+const BUILDS: BuildName[] = ['webgpu', 'relaxed', 'relaxed-single', 'simd'];
 
 /** A model to load: the address of a manifest or of a GGUF file, or such a file. */
 export interface ModelChoice {

@@ -318,7 +318,8 @@ export const de: Strings = {
       builds: {
         webgpu: 'GPU (webgpu)',
         relaxed: 'CPU, alle Kerne (relaxed)',
-        simd: 'CPU, ein Thread (simd)',
+        'relaxed-single': 'CPU, ein Thread (relaxed-single)',
+        simd: 'CPU, ein Thread, schlicht (simd)',
       },
       now: 'läuft gerade',
       nothingRuns: 'Noch läuft nichts.',
@@ -334,6 +335,7 @@ export const de: Strings = {
       gpu: (name) => `Es gibt eine GPU: ${name}.`,
       relaxedMeans: 'Relaxed SIMD und ein Thread je Kern.',
       relaxedNeeds: 'Braucht eine isolierte Seite.',
+      relaxedSingleMeans: 'Relaxed SIMD, für Seiten, die nicht isoliert sind.',
       simdMeans: 'Läuft in jedem heutigen Browser.',
       notIsolated:
         'Der Server dieser Seite isoliert sie nicht von anderen. Darum lässt der Browser ihr nur einen Thread, und ein Urteil dauert länger.',

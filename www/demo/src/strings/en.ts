@@ -314,7 +314,8 @@ export const en = {
       builds: {
         webgpu: 'GPU (webgpu)',
         relaxed: 'CPU, all cores (relaxed)',
-        simd: 'CPU, one thread (simd)',
+        'relaxed-single': 'CPU, one thread (relaxed-single)',
+        simd: 'CPU, one thread, plain (simd)',
       },
       now: 'runs now',
       nothingRuns: 'Nothing runs yet.',
@@ -323,13 +324,14 @@ export const en = {
       whyRelaxed: (threads: number, gpu: string) =>
         `Chosen because the browser has relaxed SIMD and lets this page use ${threads === 1 ? 'one thread' : `${threads} threads`}. ${gpu}`.trim(),
       whySimd: (isolated: boolean, gpu: string) =>
-        `${isolated ? 'Chosen because this browser lacks relaxed SIMD or threads.' : 'Chosen because this page is not isolated, so that it has one thread only.'} ${gpu}`.trim(),
+        `${isolated ? 'Chosen because this browser lacks threads, or relaxed SIMD.' : 'Chosen because this page is not isolated, so that it has one thread only.'} ${gpu}`.trim(),
       noGpu: 'This browser offers no GPU to pages.',
       softwareGpu: (name: string) =>
         `Its only GPU is software (${name}), slower than the builds for the CPU.`,
       gpu: (name: string) => `There is a GPU: ${name}.`,
       relaxedMeans: 'Relaxed SIMD, and a thread for each core.',
       relaxedNeeds: 'Needs an isolated page.',
+      relaxedSingleMeans: 'Relaxed SIMD, for pages that are not isolated.',
       simdMeans: 'Runs in every current browser.',
       notIsolated:
         'This page’s host does not isolate it from other sites, so the browser allows it one thread only, and a verdict takes longer.',

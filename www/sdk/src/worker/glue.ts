@@ -27,6 +27,11 @@ export async function buildFiles(build: BuildName): Promise<{ glue: Module; wasm
         glue: await import('../../wasm/relaxed/llavaguard.js'),
         wasm: new URL('../../wasm/relaxed/llavaguard_bg.wasm', import.meta.url),
       };
+    case 'relaxed-single':
+      return {
+        glue: await import('../../wasm/relaxed-single/llavaguard.js'),
+        wasm: new URL('../../wasm/relaxed-single/llavaguard_bg.wasm', import.meta.url),
+      };
     case 'simd':
       return {
         glue: await import('../../wasm/simd/llavaguard.js'),

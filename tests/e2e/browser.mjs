@@ -31,12 +31,12 @@ const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
 /**
  * Starts a browser that asks nothing of the network by itself; with `webgpu` it offers a GPU in
- * software.
+ * software; `args` are further arguments.
  *
- * @param {{ webgpu?: boolean }} [options]
+ * @param {{ webgpu?: boolean, args?: string[] }} [options]
  */
-export function launch({ webgpu = false } = {}) {
-  const args = [...OPTIONS.args, ...(webgpu ? WEBGPU : [])];
+export function launch({ webgpu = false, args: more = [] } = {}) {
+  const args = [...OPTIONS.args, ...(webgpu ? WEBGPU : []), ...more];
   return playwright.chromium.launch({ ...OPTIONS, args });
 }
 
@@ -91,7 +91,7 @@ function processesOf(profile) {
 export async function openDemo(browser, url, options) {
   const context = await browser.newContext(options);
   // A machine that does other work too may take long; only one that hangs should fail a test.
-  context.setDefaultTimeout(180_000);
+  context.setDefaultTimeout(Number(process.env['E2E_TIMEOUT'] ?? 180_000));
   const page = await context.newPage();
   await page.goto(url);
   const status = page.locator('#model-status');

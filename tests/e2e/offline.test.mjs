@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 
 import { launch, openDemo, outcome, serve } from './browser.mjs';
-import { demoModel, photo } from './materials.mjs';
+import { photo } from './materials.mjs';
+import { goTo } from './page.mjs';
 
 /** @typedef {import('./browser.mjs').Page} Page */
 
@@ -54,7 +55,9 @@ describe('the page on its own', () => {
   test('works without a network after the first load, threads and all', async () => {
     const server = await serve();
     const page = await openDemo(browser, server.url);
+    await goTo(page, 'Models');
     assert.match(await page.locator('#model-source').innerText(), /Every byte was verified/);
+    await goTo(page, 'Judge');
     await kept(page);
     // Not only offline: the server is gone.
     await server.close();
@@ -108,47 +111,17 @@ describe('the page on its own', () => {
     const status = page.locator('#model-status');
     assert.equal(await page.evaluate('crossOriginIsolated'), false);
     assert.equal(await status.getAttribute('data-build'), 'simd');
-    assert.match(await page.locator('#not-isolated').innerText(), /one\s+thread/);
     assert.equal(await judged(page), 'Unsafe');
+    await goTo(page, 'Models');
+    assert.match(await page.locator('#not-isolated').innerText(), /one\s+thread/);
     const button = page.locator('#isolate');
     await button.waitFor({ state: 'visible' });
     await Promise.all([page.waitForEvent('load'), button.click()]);
     await ready(page);
     assert.equal(await page.evaluate('crossOriginIsolated'), true);
     assert.equal(await status.getAttribute('data-build'), 'relaxed');
-    assert.ok(await page.locator('#not-isolated').isHidden());
-    assert.equal(await judged(page), 'Unsafe');
-    await page.context().close();
-    await server.close();
-  });
-
-  test('what is kept is listed and can be deleted', async () => {
-    const server = await serve();
-    const page = await openDemo(browser, server.url);
-    await page.locator('#stored-summary').click();
-    const row = page.locator('#stored-list li');
-    assert.match(await row.innerText(), /llavaguard-demo: 9\.0 MB, verified/);
-    await row.getByRole('button', { name: 'Delete llavaguard-demo' }).click();
-    await page.locator('#stored').waitFor({ state: 'hidden' });
-    // The loaded model does not need it.
-    assert.equal(await judged(page), 'Unsafe');
-    await page.context().close();
-    await server.close();
-  });
-
-  test('a dropped model file is loaded', async () => {
-    const server = await serve();
-    const page = await openDemo(browser, server.url);
-    const transfer = await page.evaluateHandle((base64) => {
-      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-      const transfer = new DataTransfer();
-      transfer.items.add(new File([bytes], 'dropped.gguf'));
-      return transfer;
-    }, demoModel().toString('base64'));
-    await page.dispatchEvent('#drop', 'drop', { dataTransfer: transfer });
-    await page.locator('#model-source').filter({ hasText: 'Read from your file' }).waitFor();
-    assert.match(await page.locator('#model-source').innerText(), /not verified/);
-    await ready(page);
+    assert.equal(await page.locator('#not-isolated').count(), 0);
+    await goTo(page, 'Judge');
     assert.equal(await judged(page), 'Unsafe');
     await page.context().close();
     await server.close();

@@ -8,11 +8,15 @@ import { StoredModels } from './stored-models.js';
 export function ModelsView() {
   return (
     <div class="models">
-      <InUse />
-      <DeviceCard />
-      <AddModel />
-      <StoredModels />
-      <Benchmark />
+      <div class="models-column">
+        <InUse />
+        <AddModel />
+        <StoredModels />
+      </div>
+      <div class="models-column">
+        <DeviceCard />
+        <Benchmark />
+      </div>
     </div>
   );
 }

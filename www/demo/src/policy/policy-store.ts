@@ -55,7 +55,7 @@ class PolicyStore {
   /** Puts a policy in force, if it is one; gives whether it was. */
   async apply(next: PagePolicy | string): Promise<boolean> {
     const before = this.#current.value;
-    if (!(await this.#enter(next))) return false;
+    if ((await this.#enter(next)) !== 'entered') return false;
     if (same(before, this.#current.value)) return true;
     this.#past.value = [...this.#past.value, before].slice(-STEPS);
     this.#future.value = [];
@@ -88,19 +88,19 @@ class PolicyStore {
   async #step(from: Signal<PagePolicy[]>, to: Signal<PagePolicy[]>): Promise<void> {
     const target = from.value.at(-1);
     const before = this.#current.value;
-    if (!target || !(await this.#enter(target))) return;
+    if (!target || (await this.#enter(target)) !== 'entered') return;
     from.value = from.value.slice(0, -1);
     to.value = [...to.value, before];
   }
 
   async #check(): Promise<void> {
-    if (await this.#enter(this.#current.value)) return;
+    const outcome = await this.#enter(this.#current.value);
     // What was kept is no policy (any more); the default always is one.
-    if (!this.#description.value) await this.#enter(DEFAULT_POLICY);
+    if (outcome === 'refused' && !this.#description.value) await this.#enter(DEFAULT_POLICY);
   }
 
   /** Takes a policy, or a document's text, once the engine has found it good; the last one wins. */
-  async #enter(next: PagePolicy | string): Promise<boolean> {
+  async #enter(next: PagePolicy | string): Promise<'entered' | 'refused' | 'overtaken'> {
     const number = ++this.#latest;
     const text = typeof next === 'string' ? next : JSON.stringify(next.document);
     try {
@@ -114,17 +114,18 @@ class PolicyStore {
         ]);
         return { description, document, published, prompt };
       });
-      if (number !== this.#latest) return false;
+      if (number !== this.#latest) return 'overtaken';
       this.#description.value = found.description;
       this.#base.value = found.published;
       this.#prompt.value = found.prompt;
       const { thresholds } = typeof next === 'string' ? this.#current.value : next;
       this.#error.value = undefined;
       this.#keep({ document: found.document, thresholds });
-      return true;
+      return 'entered';
     } catch (error) {
-      if (number === this.#latest) this.#error.value = error;
-      return false;
+      if (number !== this.#latest) return 'overtaken';
+      this.#error.value = error;
+      return 'refused';
     }
   }
 

@@ -20,6 +20,15 @@ export const PRESET_IDS = Object.keys(PRESETS) as PresetId[];
 
 /** The preset a document is, if it is one unchanged. */
 export function presetOf(document: PolicyDocument): PresetId | undefined {
-  const text = JSON.stringify(document);
-  return PRESET_IDS.find((id) => JSON.stringify(PRESETS[id]) === text);
+  const text = sorted(document);
+  return PRESET_IDS.find((id) => sorted(PRESETS[id]) === text);
+}
+
+/** A document's text whatever the order of its keys. */
+function sorted(document: PolicyDocument): string {
+  return JSON.stringify(document, (_, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 
 import { strings } from '../strings/index.js';
 
@@ -12,7 +12,7 @@ interface Props {
 export function RuleEditor({ rule, onSave, onCancel }: Props) {
   const { policy: text } = strings.value;
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.current?.focus();
     field.current?.setSelectionRange(rule.length, rule.length);
   }, []);

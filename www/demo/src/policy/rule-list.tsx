@@ -99,11 +99,12 @@ export function RuleList({ category, kind, rules, last, onChange }: Props) {
         <button
           class="add"
           type="button"
+          aria-label={text.addRuleTo[kind]}
           onClick={() => {
             setEditing(rules.length);
           }}
         >
-          {text.addRule[kind]}
+          {text.addRule}
         </button>
       )}
     </div>

@@ -56,9 +56,9 @@ export const en = {
     blur: 'Blur the photo',
     named: (name: string, size: string) => `${name}, ${size}`,
     choose: 'Choose…',
-    fromAddress: 'From an address…',
+    fromAddress: 'Address…',
     fromCamera: 'Camera…',
-    fromScreen: 'Screen or tab…',
+    fromScreen: 'Screen…',
     samples: 'Or try one of these',
     sample: {
       pistol: 'a pistol',
@@ -82,9 +82,9 @@ export const en = {
         'Only addresses that begin with https:// can be asked from here. Save the photo, then drop the file here.',
       offline: 'There is no network. Connect to one, or drop a file instead.',
       notAllowed: (host: string) =>
-        `${host} did not answer, or does not let other sites’ pages read its photos (it would have to send the header Access-Control-Allow-Origin, called CORS). Check the address; or open the photo in a tab of its own, copy it, and paste it here.`,
+        `The server ${host} did not answer, or does not let other sites’ pages read its photos (it would have to send the header Access-Control-Allow-Origin, called CORS). Check the address; or open the photo in a tab of its own, copy it, and paste it here.`,
       status: (host: string, status: number) =>
-        `${host} has no photo at this address (status ${status}). Check the address.`,
+        `The server ${host} has no photo at this address (status ${status}). Check the address.`,
       noPicture: (type: string) =>
         `There is no photo at this address but ${type}. Give the address of the photo itself, not of the page it is on.`,
       tooLarge: 'This photo is larger than 64 MB. Use a smaller version of it.',
@@ -221,7 +221,8 @@ export const en = {
     editRule: (rule: string) => `Edit the rule “${rule}”`,
     removeRule: (rule: string) => `Remove the rule “${rule}”`,
     lastRule: 'A category needs one rule. Remove the category instead.',
-    addRule: { should_not: 'Add what it should not', can: 'Add what it can' },
+    addRule: 'Add a rule',
+    addRuleTo: { should_not: 'Add a rule: should not', can: 'Add a rule: can' },
     ruleText: 'Rule',
     save: 'Save',
     cancel: 'Cancel',

@@ -1,0 +1,114 @@
+/** Everything the upload guard says. Numbers are counts of files. */
+export interface UploadStrings {
+  /** On the element's button. */
+  choose: (multiple: boolean) => string;
+  /** Beside it. */
+  drop: (multiple: boolean) => string;
+  /** That nothing leaves the machine for it. */
+  private: string;
+  /** Names the list of files. */
+  list: string;
+  /** What became of a file. */
+  waiting: string;
+  checking: string;
+  allowed: string;
+  blocked: string;
+  undecided: string;
+  /** Why it is blocked; `rationale` is the model's own text, empty where it was not asked for. */
+  because: (category: string, rationale: string) => string;
+  /** Why it could not be checked, in the error's words. */
+  notChecked: (reason: string) => string;
+  /** Buttons of a file; `name` is for screen readers, which hear them out of place. */
+  remove: string;
+  removeNamed: (name: string) => string;
+  again: string;
+  againNamed: (name: string) => string;
+  appeal: string;
+  appealNamed: (name: string) => string;
+  /** What became of an appeal. */
+  appealing: string;
+  appealGranted: string;
+  appealRefused: string;
+  appealFailed: string;
+  /** Told to screen readers, and shown by the browser where a form is submitted too early. */
+  stillChecking: (files: number) => string;
+  someBlocked: (blocked: number, undecided: number) => string;
+  allAllowed: (files: number) => string;
+  noneChosen: string;
+}
+
+const photos = (count: number) => (count === 1 ? '1 file' : `${count} files`);
+
+/** English. */
+export const ENGLISH: UploadStrings = {
+  choose: (multiple) => (multiple ? 'Choose pictures' : 'Choose a picture'),
+  drop: (multiple) => (multiple ? 'or drop them here' : 'or drop it here'),
+  private: 'Pictures are checked on this device before they are sent.',
+  list: 'Chosen files',
+  waiting: 'Waiting',
+  checking: 'Checking…',
+  allowed: 'May be sent',
+  blocked: 'Not allowed here',
+  undecided: 'Could not be checked',
+  because: (category, rationale) => (rationale === '' ? category : `${category}. ${rationale}`),
+  notChecked: (reason) => `It will not be sent. ${reason}`,
+  remove: 'Remove',
+  removeNamed: (name) => `Remove ${name}`,
+  again: 'Try again',
+  againNamed: (name) => `Check ${name} again`,
+  appeal: 'Ask for a review',
+  appealNamed: (name) => `Ask for a review of ${name}`,
+  appealing: 'Review asked for…',
+  appealGranted: 'Allowed after a review',
+  appealRefused: 'A review did not change that.',
+  appealFailed: 'The review could not be asked for. Try again later.',
+  stillChecking: (files) => `Still checking ${photos(files)}. Wait a moment, then send.`,
+  someBlocked: (blocked, undecided) =>
+    [
+      blocked > 0 ? `${photos(blocked)} not allowed here.` : '',
+      undecided > 0 ? `${photos(undecided)} could not be checked.` : '',
+      blocked + undecided === 1 ? 'Remove it to go on.' : 'Remove them to go on.',
+    ]
+      .filter((part) => part !== '')
+      .join(' '),
+  allAllowed: (files) => `${photos(files)} checked, ready to send.`,
+  noneChosen: 'Choose a picture.',
+};
+
+const dateien = (count: number) => (count === 1 ? '1 Datei' : `${count} Dateien`);
+
+/** German. */
+export const GERMAN: UploadStrings = {
+  choose: (multiple) => (multiple ? 'Bilder auswählen' : 'Bild auswählen'),
+  drop: () => 'oder hierher ziehen',
+  private: 'Bilder werden auf diesem Gerät geprüft, bevor sie gesendet werden.',
+  list: 'Ausgewählte Dateien',
+  waiting: 'Wartet',
+  checking: 'Wird geprüft…',
+  allowed: 'Darf gesendet werden',
+  blocked: 'Hier nicht erlaubt',
+  undecided: 'Konnte nicht geprüft werden',
+  because: (category, rationale) => (rationale === '' ? category : `${category}. ${rationale}`),
+  notChecked: (reason) => `Die Datei wird nicht gesendet. ${reason}`,
+  remove: 'Entfernen',
+  removeNamed: (name) => `${name} entfernen`,
+  again: 'Erneut versuchen',
+  againNamed: (name) => `${name} erneut prüfen`,
+  appeal: 'Überprüfung verlangen',
+  appealNamed: (name) => `Überprüfung von ${name} verlangen`,
+  appealing: 'Überprüfung verlangt…',
+  appealGranted: 'Nach Überprüfung erlaubt',
+  appealRefused: 'Die Überprüfung hat daran nichts geändert.',
+  appealFailed: 'Die Überprüfung konnte nicht verlangt werden. Bitte später erneut versuchen.',
+  stillChecking: (files) => `${dateien(files)} noch in Prüfung. Bitte kurz warten, dann senden.`,
+  someBlocked: (blocked, undecided) =>
+    [
+      blocked > 0 ? `${dateien(blocked)} hier nicht erlaubt.` : '',
+      undecided > 0 ? `${dateien(undecided)} nicht prüfbar.` : '',
+      'Zum Fortfahren entfernen.',
+    ]
+      .filter((part) => part !== '')
+      .join(' '),
+  allAllowed: (files) => `${dateien(files)} geprüft, bereit zum Senden.`,
+  noneChosen: 'Bitte ein Bild auswählen.',
+};

@@ -2,6 +2,7 @@ import { policy } from '../policy/policy-store.js';
 import { type Decision, decide } from '../policy/thresholds.js';
 import { percent } from '../shared/format.js';
 import { strings } from '../strings/index.js';
+import { judge } from './judge-store.js';
 import type { Judgement } from './judgement.js';
 import { ProbabilityScale } from './probability-scale.js';
 
@@ -13,6 +14,7 @@ export function Verdict({ judgement }: { judgement: Judgement }) {
   const decision = decide(verdict, policy.current.value.thresholds);
   return (
     <div class="verdict-body" id="verdict" data-rating={decision.rating}>
+      {judge.comparison.value && <h3>{text.under(policy.description.value?.name ?? '')}</h3>}
       <p class="verdict" aria-live="polite">
         <span class="badge" id="rating">
           {text.ratings[decision.rating]}
@@ -28,7 +30,7 @@ export function Verdict({ judgement }: { judgement: Judgement }) {
         threshold={decision.threshold}
       />
       <div>
-        <h3>{text.why}</h3>
+        <h4>{text.why}</h4>
         <Rationale judgement={judgement} id="rationale" />
       </div>
     </div>

@@ -144,8 +144,9 @@ export const de: Strings = {
       `Entschieden durch Ihre Schwelle von ${threshold}. Das Modell selbst sagt: ${rating}.`,
     categories: 'Wahrscheinlichkeit jeder Kategorie',
     category: 'Kategorie',
-    share: 'Anteil',
     probabilityShort: 'Wahrscheinlichkeit',
+    allCategories: (count) => `Alle ${count} zeigen`,
+    likelyOnly: 'Nur die wahrscheinlichen zeigen',
     how: 'Wie es dazu kam',
     facts: {
       detail: 'Genauigkeit',

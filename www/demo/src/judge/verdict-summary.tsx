@@ -35,7 +35,7 @@ export function VerdictSummary({ judgement, verdict, thresholds, prefix = '' }: 
         threshold={decision.threshold}
       />
       <div>
-        <h4>{text.why}</h4>
+        <h3>{text.why}</h3>
         <Rationale judgement={judgement} id={`${prefix}rationale`} />
       </div>
     </>

@@ -63,7 +63,7 @@ export function VerdictCard() {
       )}
       <ErrorMessage id="result-error" error={main.error.value} />
       <div class="verdicts" data-two={judge.comparison.value !== undefined}>
-        <Verdict judgement={main} />
+        <Verdict />
         <OtherVerdict />
       </div>
       {assessment && <VerdictDetails assessment={assessment} />}

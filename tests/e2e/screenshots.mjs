@@ -2,7 +2,7 @@
  * Takes pictures of the page's states, for people to look at: into tests/e2e/screenshots/, which git
  * ignores.
  *
- *   node screenshots.mjs
+ *   node screenshots.mjs [LOOK]...      all of light, dark, phone when none is named
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -11,10 +11,12 @@ import { fileURLToPath } from 'node:url';
 import { rangeOf } from '../../www/demo/scripts/serve.mjs';
 import { launch, openDemo, outcome, serve } from './browser.mjs';
 import { demoModel } from './materials.mjs';
+import { choose, goTo, judge } from './page.mjs';
+
+/** @typedef {import('./browser.mjs').Page} Page */
 
 const FOLDER = fileURLToPath(new URL('screenshots/', import.meta.url));
 const MODEL = demoModel();
-const PHOTOS = fileURLToPath(new URL('../photos/', import.meta.url));
 
 /** @type {Record<string, import('../../www/node_modules/playwright-core/index.js').BrowserContextOptions>} */
 const LOOKS = {
@@ -27,32 +29,123 @@ const LOOKS = {
   },
 };
 
+/**
+ * The states of the page with its model, each reached from the one before.
+ * @type {Record<string, (page: Page) => Promise<unknown>>}
+ */
+const STATES = {
+  start: (page) => page.locator('#request-count[data-count="0"]').waitFor(),
+  dragging: (page) =>
+    page.evaluate(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([], 'photo.jpg'));
+      document.body.dispatchEvent(new DragEvent('dragover', { dataTransfer, bubbles: true }));
+    }),
+  safe: async (page) => {
+    await page.evaluate(() => document.dispatchEvent(new DragEvent('dragleave')));
+    await page.locator('#welcome-close').click();
+    await judge(page, 'groceries-bananas.jpg');
+  },
+  unsafe: async (page) => {
+    await judge(page);
+    await page.locator('#category-O6 .disclosure').click();
+  },
+  details: (page) =>
+    page.locator('#result details').evaluateAll((all) => {
+      for (const one of all) one.setAttribute('open', '');
+    }),
+  comparison: async (page) => {
+    await page.locator('#result details').evaluateAll((all) => {
+      for (const one of all) one.removeAttribute('open');
+    });
+    await page.locator('#compare').selectOption('museum');
+    await page.locator('#other-verdict[data-state="done"]').waitFor();
+  },
+  threshold: async (page) => {
+    await page.locator('#compare').selectOption('');
+    await page.locator('#threshold-O6').focus();
+    await page.keyboard.press('End');
+    await page.locator('#overruled').waitFor();
+  },
+  editing: async (page) => {
+    await page.locator('#policy-undo').click();
+    await page
+      .locator('#category-O6')
+      .getByRole('button', { name: /^Edit the rule/ })
+      .first()
+      .click();
+    await page.getByRole('button', { name: 'Add a category' }).click();
+  },
+  policy: async (page) => {
+    await page.locator('#category-O6 .disclosure').click();
+    await page.locator('#policy-preset').selectOption('school');
+    await page.locator('#category-O10').waitFor();
+    await page.locator('#category-O1 .disclosure').click();
+    await page.getByRole('button', { name: 'Remove O1' }).click();
+    await page.getByRole('button', { name: 'Share link' }).click();
+    await page.locator('#policy-link').waitFor();
+    await page.locator('.policy > details').evaluateAll((all) => {
+      for (const one of all) one.setAttribute('open', '');
+    });
+  },
+  errors: async (page) => {
+    await page.locator('#policy-json').fill('{"categories": {"O6": "non-violating"}}');
+    await page.getByRole('button', { name: 'Apply' }).click();
+    await page.locator('#policy-error').waitFor();
+    await outcome(page, () => choose(page, '#photo-input', 'text.jpg', Buffer.from('Text.')));
+  },
+  address: async (page) => {
+    await page.locator('#from-address').click();
+    await page.locator('#address').fill('http://example.org/photo.jpg');
+    await page.keyboard.press('Enter');
+    await page.locator('#address-error').waitFor();
+  },
+  camera: async (page) => {
+    await page.keyboard.press('Escape');
+    await page.locator('#from-camera').click();
+    await page.locator('#capture:enabled').waitFor();
+  },
+  models: async (page) => {
+    await page.keyboard.press('Escape');
+    await goTo(page, 'Models');
+    await page.locator('#measure').click();
+    await page.locator('#benchmark-results').waitFor();
+    await page.locator('#model-address').fill('model/manifest.json');
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.locator('#probe').waitFor();
+  },
+  'model-error': async (page) => {
+    await choose(page, '#model-input', 'model.gguf', Buffer.from('Not a model.'));
+    await page.locator('#model-error').waitFor();
+  },
+};
+
 await mkdir(FOLDER, { recursive: true });
 const server = await serve();
 const plain = await serve({ isolated: false });
-const browser = await launch();
+const browser = await launch({
+  args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
+});
 
 /**
- * The model's card in the states loading goes through.
+ * The states loading goes through, and a page that is not isolated.
  * @param {string} look
  * @param {import('../../www/node_modules/playwright-core/index.js').BrowserContextOptions} options
  */
 async function shootLoading(look, options) {
   const page = await openDemo(browser, plain.url, options);
-  const card = page.locator('#model-card');
+  await goTo(page, 'Models');
   await page.locator('#isolate').waitFor({ state: 'visible' });
-  await page.locator('#stored').evaluate((details) => details.setAttribute('open', ''));
   await page.locator('#page-update').evaluate((banner) => banner.removeAttribute('hidden'));
   await page.screenshot({ path: `${FOLDER}${look}-not-isolated.png`, fullPage: true });
+  await page.context().close();
   const { faulty, url } = await slowServer();
   const slow = await (await browser.newContext(options)).newPage();
   await slow.goto(url);
   await slow.locator('#model-status').filter({ hasText: 'left' }).waitFor();
-  await slow.locator('#model-card').screenshot({ path: `${FOLDER}${look}-fetching.png` });
+  await slow.screenshot({ path: `${FOLDER}${look}-fetching.png`, fullPage: true });
   await slow.context().close();
   await faulty.close();
-  await card.screenshot({ path: `${FOLDER}${look}-model.png` });
-  await page.context().close();
 }
 
 /** The page on a slow line. */
@@ -78,28 +171,15 @@ async function slowServer() {
   return { faulty, url: faulty.url };
 }
 
+const wanted = process.argv.slice(2);
 for (const [look, options] of Object.entries(LOOKS)) {
+  if (wanted.length > 0 && !wanted.includes(look)) continue;
   await shootLoading(look, options);
-  const page = await openDemo(browser, server.url, options);
-  /** @param {string} state */
-  const shoot = (state) =>
-    page.screenshot({ path: `${FOLDER}${look}-${state}.png`, fullPage: true });
-  /** @param {string} name */
-  const judge = (name) =>
-    outcome(page, () => page.locator('#photo-input').setInputFiles(`${PHOTOS}${name}`));
-  await shoot('start');
-  await judge('firearm-pistol.jpg');
-  await shoot('judged');
-  await outcome(page, () => page.getByRole('switch', { name: 'O6' }).uncheck());
-  await page.locator('details').evaluateAll((all) => {
-    for (const one of all) one.setAttribute('open', '');
-  });
-  await shoot('allowed');
-  await page.locator('#policy-json').fill('{"categories": {"O6": "non-violating"}}');
-  await page.getByRole('button', { name: 'Apply' }).click();
-  await page.locator('#policy-error').waitFor({ state: 'visible' });
-  await judge('README.md');
-  await shoot('errors');
+  const page = await openDemo(browser, server.url, { ...options, reducedMotion: 'reduce' });
+  for (const [state, reach] of Object.entries(STATES)) {
+    await reach(page);
+    await page.screenshot({ path: `${FOLDER}${look}-${state}.png`, fullPage: true });
+  }
   await page.context().close();
 }
 await browser.close();

@@ -209,6 +209,7 @@ async function plot(samples) {
         width: 760,
         height: 320,
         marginRight: 120,
+        marginBottom: 44,
         style: { background: 'white', color: '#1d2321', fontSize: '12px' },
         x: { label: 'photos judged', grid: true },
         y: { label: 'MB', grid: true, zero: true },

@@ -50,8 +50,9 @@ describe('the verdict', () => {
       facts,
       new RegExp(`${found.tokens.visual} visual \\+ ${found.tokens.prompt} text`),
     );
-    await page.locator('#categories-fold summary').click();
-    const rows = page.locator('.category-bars tbody tr');
+    const rows = page.locator('#category-bars tbody tr');
+    assert.equal(await rows.count(), 1);
+    await page.getByRole('button', { name: 'Show all 10' }).click();
     assert.equal(await rows.count(), found.category_probabilities.length);
     const likeliest = rows.filter({ hasText: found.category.name });
     const width = await likeliest.locator('.fill').getAttribute('width');

@@ -103,7 +103,7 @@ export async function drawCharts(
       }),
     ],
   });
-  return { counts: unstyled(counts), shares: unstyled(shares) };
+  return { counts: finished(counts), shares: finished(shares) };
 }
 
 function wholeOnly(count: number): string {
@@ -114,11 +114,12 @@ function shorten(name: string): string {
   return name.length > 24 ? `${name.slice(0, 23).trimEnd()}…` : name;
 }
 
-function unstyled(
-  drawn: (SVGElement | HTMLElement) & { querySelector: ParentNode['querySelector'] },
-): SVGElement {
+/** As our style sheet has it, and one picture with one name for who does not see it. */
+function finished(drawn: SVGElement | HTMLElement): SVGElement {
   if (!(drawn instanceof SVGElement)) throw new Error('a chart without a legend is an SVG');
   drawn.querySelector('style')?.remove();
+  for (const part of drawn.querySelectorAll('g[aria-label]')) part.removeAttribute('aria-label');
   drawn.setAttribute('class', 'chart');
+  drawn.setAttribute('role', 'img');
   return drawn;
 }

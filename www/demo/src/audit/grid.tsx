@@ -16,7 +16,7 @@ const HEAD = 36;
 const WIDE_ROW = 60;
 const NARROW_ROW = 88;
 /** Below this width a row is two lines. */
-const NARROW = 560;
+const NARROW = 700;
 /** Rows that are there beyond the edges, so that scrolling shows no gap. */
 const BEYOND = 5;
 

@@ -90,19 +90,25 @@ function leftText(text: Strings['audit']): string {
   return text.timeLeft(text.spans.hours(whole(Math.floor(minutes / 60)), whole(minutes % 60)));
 }
 
-/** What can be lost is asked about. */
+/** What can be lost is asked about; the focus follows question and answer. */
 function Clear() {
   const { audit: text } = strings.value;
   const asking = useSignal(false);
+  const kept = useSignal(false);
+  const clear = () => {
+    audit.clear();
+    document.getElementById('content')?.focus();
+  };
   if (!asking.value) {
     return (
       <button
         class="button small"
         id="audit-clear"
         type="button"
+        ref={kept.value ? focus : null}
         onClick={() => {
           if (audit.unsaved.value) asking.value = true;
-          else audit.clear();
+          else clear();
         }}
       >
         {text.clear}
@@ -112,30 +118,28 @@ function Clear() {
   return (
     <div class="audit-ask" role="group" aria-label={text.clearAsk}>
       <span>{text.clearAsk}</span>
-      <button
-        class="button small"
-        id="audit-clear-yes"
-        type="button"
-        onClick={() => {
-          audit.clear();
-        }}
-      >
+      <button class="button small" id="audit-clear-yes" type="button" onClick={clear}>
         {text.clearYes}
       </button>
       <button
         class="button small"
+        id="audit-clear-no"
         type="button"
-        ref={(button) => {
-          button?.focus();
-        }}
+        ref={focus}
         onClick={() => {
           asking.value = false;
+          kept.value = true;
         }}
       >
         {text.clearNo}
       </button>
     </div>
   );
+}
+
+/** Always the same function, so that it is called once for an element. */
+function focus(button: HTMLElement | null): void {
+  button?.focus();
 }
 
 /** Rows of another policy are said to be so, and judged anew only when asked: it may take an hour. */

@@ -151,7 +151,7 @@ function row(record: AuditRecord, address: string | undefined, texts: ReportText
     ? `<strong class="rating">${escape(texts.ratingName(final_rating))}</strong>`
     : `<strong>${escape(error ? texts.couldNotBeJudged : texts.notJudged)}</strong>`;
   const changed =
-    rating && final_rating !== rating ? ` <s>${escape(texts.ratingName(rating))}</s>` : '';
+    rating && final_rating !== rating ? `<br><s>${escape(texts.ratingName(rating))}</s>` : '';
   const notes = [
     record.current === false ? texts.olderPolicy : '',
     error ? `${error.message} (${error.code})` : '',
@@ -164,7 +164,7 @@ function row(record: AuditRecord, address: string | undefined, texts: ReportText
   const reviewed = review
     ? `${escape(texts.reviewName(review.state))}${review.note ? `<br><q>${escape(review.note)}</q>` : ''}`
     : '';
-  return `<tr class="${final_rating ?? 'open'}"><td class="picture">${picture}<span class="path">${escape(record.image)}</span></td><td>${shown}${changed}</td><td>${probability}</td><td>${escape(category?.name ?? '')}${notes.map((note) => `<p class="note">${escape(note)}</p>`).join('')}</td><td>${reviewed}</td></tr>\n`;
+  return `<tr class="${final_rating ?? 'open'}"><td><div class="picture">${picture}<span class="path">${escape(record.image)}</span></div></td><td>${shown}${changed}</td><td>${probability}</td><td>${escape(category?.name ?? '')}${notes.map((note) => `<p class="note">${escape(note)}</p>`).join('')}</td><td>${reviewed}</td></tr>\n`;
 }
 
 async function dataAddress(blob: Blob): Promise<string> {
@@ -186,15 +186,16 @@ p{margin:.35rem 0}.summary{font-size:1.1rem}.quiet{color:var(--quiet);font-size:
 dl{display:grid;grid-template-columns:auto minmax(0,1fr);gap:.1rem 1rem}dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}
 .charts{display:flex;flex-wrap:wrap;gap:1rem}.chart{display:block;max-width:100%;height:auto;overflow:visible;font-family:inherit}.chart text{white-space:pre}
 table{width:100%;border-collapse:collapse;font-size:.9rem}
-th,td{padding:.4rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;font-weight:inherit;overflow-wrap:anywhere}
+th,td{padding:.4rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;font-weight:inherit}
 thead th{color:var(--quiet)}.counts td,.counts thead th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}.counts{max-width:42rem;margin-top:1rem}
-.picture{display:flex;gap:.7rem;align-items:center;min-width:12rem}
+.picture{display:flex;gap:.7rem;align-items:center;min-width:11rem}
 .picture img,.blank{flex:none;width:64px;height:48px;object-fit:cover;border-radius:4px;background:var(--line)}
 .Unsafe .rating{color:var(--unsafe)}.Safe .rating{color:var(--safe)}
-.Unsafe img,.open img{filter:blur(8px)}.picture:has(img){overflow:hidden}
+.Unsafe img,.open img{filter:blur(8px)}
 main:has(.reveal input:checked) img{filter:none}
+.path,.note,q{overflow-wrap:anywhere}.pictures td:nth-child(2),.pictures td:nth-child(3){white-space:nowrap}.pictures td:nth-child(5){min-width:6rem}
 .note{margin:.15rem 0 0;color:var(--quiet);font-size:.85rem}
-@media (max-width:40rem){thead{display:none}.counts thead{display:table-header-group}.pictures tr{display:grid;padding:.5rem 0;border-bottom:1px solid var(--line)}.pictures td{border:0;padding:.1rem 0}.pictures td:empty{display:none}}
+@media (max-width:40rem){thead{display:none}.counts thead{display:table-header-group}.pictures tr{display:grid;padding:.5rem 0;border-bottom:1px solid var(--line)}.pictures td:nth-child(n){white-space:normal;border:0;padding:.1rem 0}.pictures td:empty{display:none}}
 @media print{main{max-width:none;padding:0}body{font-size:11px}tr,.charts,.chart{break-inside:avoid}thead{display:table-header-group}.reveal{display:none}.counts{max-width:none}}
 `
   .trim()

@@ -1,39 +1,57 @@
 import type { CategoryProbability } from 'llavaguard';
+import { useState } from 'preact/hooks';
 
 import { percent } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 
+/** Less probable categories are shown only when they are asked for. */
+const LIKELY = 0.005;
+
 /** How likely each category is, as bars. */
 export function CategoryBars({ probabilities }: { probabilities: CategoryProbability[] }) {
   const { verdict: text } = strings.value;
+  const [all, setAll] = useState(false);
+  const shown = all ? probabilities : probabilities.filter((each) => each.probability >= LIKELY);
   return (
-    <details class="fold" id="categories-fold">
-      <summary>{text.categories}</summary>
-      <table class="category-bars">
+    <div class="category-bars" id="category-bars">
+      <h3 id="categories-heading">{text.categories}</h3>
+      <table aria-labelledby="categories-heading">
         <thead class="visually-hidden">
           <tr>
             <th scope="col">{text.category}</th>
-            <th scope="col">{text.share}</th>
             <th scope="col">{text.probabilityShort}</th>
           </tr>
         </thead>
         <tbody>
-          {probabilities.map(({ id, name, probability }) => (
+          {shown.map(({ id, name, probability }) => (
             <tr key={id}>
               <th scope="row" lang="en">
                 {name}
               </th>
-              <td class="bar-cell" aria-hidden="true">
-                <svg viewBox="0 0 100 1" preserveAspectRatio="none">
-                  <rect class="track" width={100} height={1} />
-                  <rect class="fill" width={100 * probability} height={1} />
-                </svg>
+              <td>
+                <span class="bar-and-number">
+                  <svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
+                    <rect class="track" width={100} height={1} />
+                    <rect class="fill" width={100 * probability} height={1} />
+                  </svg>
+                  <span class="number">{percent(probability)}</span>
+                </span>
               </td>
-              <td class="number">{percent(probability)}</td>
             </tr>
           ))}
         </tbody>
       </table>
-    </details>
+      <button
+        class="add"
+        id="all-categories"
+        type="button"
+        aria-expanded={all}
+        onClick={() => {
+          setAll(!all);
+        }}
+      >
+        {all ? text.likelyOnly : text.allCategories(probabilities.length)}
+      </button>
+    </div>
   );
 }

@@ -35,7 +35,7 @@ export function ProbabilityScale({ id, probability, threshold }: Props) {
         <text x="0" y="12">
           0
         </text>
-        <text x={`${Math.min(84, Math.max(16, at))}%`} y="12" text-anchor="middle">
+        <text x={`${Math.min(78, Math.max(20, at))}%`} y="12" text-anchor="middle">
           {text.thresholdAt(percent(threshold))}
         </text>
         <text x="100%" y="12" text-anchor="end">

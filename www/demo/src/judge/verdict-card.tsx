@@ -3,7 +3,7 @@ import { engine } from '../shared/engine.js';
 import { strings } from '../strings/index.js';
 import { ComparisonChooser } from './comparison-chooser.js';
 import { judge } from './judge-store.js';
-import type { Judgement } from './judgement.js';
+import type { Judgement, Phase } from './judgement.js';
 import { OtherVerdict } from './other-verdict.js';
 import { Verdict } from './verdict.js';
 import { VerdictDetails } from './verdict-details.js';
@@ -50,7 +50,7 @@ export function VerdictCard() {
           </button>
         )}
       </div>
-      <p id="result-status" role="status" class={phase === 'done' ? 'quiet' : undefined}>
+      <p id="result-status" role="status" class={statusClass(phase)}>
         {statusText(main)}
       </p>
       {phase === 'working' && (
@@ -63,7 +63,7 @@ export function VerdictCard() {
       )}
       <ErrorMessage id="result-error" error={main.error.value} />
       <div class="verdicts" data-two={judge.comparison.value !== undefined}>
-        <Verdict judgement={main} />
+        <Verdict />
         <OtherVerdict />
       </div>
       {assessment && <VerdictDetails assessment={assessment} />}
@@ -72,8 +72,14 @@ export function VerdictCard() {
   );
 }
 
+/** Once it is done the columns say it, where there are two. */
+function statusClass(phase: Phase): string | undefined {
+  if (phase !== 'done') return undefined;
+  return judge.comparison.value ? 'visually-hidden' : 'quiet';
+}
+
 /** What a judgement is at. */
-export function statusText({ phase, step, assessment }: Judgement): string {
+function statusText({ phase, step, assessment }: Judgement): string {
   const { verdict: text } = strings.value;
   switch (phase.value) {
     case 'working':

@@ -29,9 +29,10 @@ export function megabytes(bytes: number): string {
 
 /** Bytes with the unit that fits. */
 export function size(bytes: number): string {
-  return bytes < 1e6
-    ? `${formats.value.whole.format(bytes / 1e3)} kB`
-    : `${formats.value.tenths.format(bytes / 1e6)} MB`;
+  const { whole, tenths } = formats.value;
+  if (bytes < 1e3) return `${whole.format(bytes)} B`;
+  if (bytes < 1e6) return `${whole.format(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${tenths.format(bytes / 1e6)} MB` : `${tenths.format(bytes / 1e9)} GB`;
 }
 
 /** A span of time with the unit that fits. */

@@ -143,8 +143,9 @@ export const en = {
       `Decided by your threshold of ${threshold}. The model’s own rating is ${rating}.`,
     categories: 'Probability of each category',
     category: 'Category',
-    share: 'Share',
     probabilityShort: 'Probability',
+    allCategories: (count: number) => `Show all ${count}`,
+    likelyOnly: 'Show the likely ones',
     how: 'How it was judged',
     facts: {
       detail: 'Detail',

@@ -15,7 +15,7 @@ export const TOOLS = join(REPOSITORY, 'tests/projects/node_modules');
 /**
  * A place with the tarballs of the package and the demo model installed.
  * @returns {Promise<{ tarballs: string[], build: (project: string, prepare?: (folder: string) => void) => Promise<string>, remove: () => void }>}
- *   `build` copies a folder of the repository, builds it and gives where it is
+ *   `build` copies a project of the repository, builds it and gives where it is
  */
 export async function installPackage() {
   const place = mkdtempSync(join(tmpdir(), 'llavaguard-projects-'));
@@ -36,8 +36,12 @@ export async function installPackage() {
   return {
     tarballs: packed,
     build: async (project, prepare = () => undefined) => {
-      const folder = join(place, project.replaceAll('/', '-'));
-      cpSync(join(REPOSITORY, project), folder, { recursive: true });
+      // With what lies beside it: examples share their looks.
+      const folder = join(place, project);
+      cpSync(join(REPOSITORY, project, '..'), join(folder, '..'), {
+        recursive: true,
+        filter: (path) => !path.endsWith('node_modules'),
+      });
       symlinkSync(join(place, 'node_modules'), join(folder, 'node_modules'));
       mkdirSync(join(folder, 'public'), { recursive: true });
       prepare(folder);

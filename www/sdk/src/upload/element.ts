@@ -270,3 +270,9 @@ export class LlavaGuardUpload extends Base {
 export function defineUploadElement(name = 'llavaguard-upload'): void {
   if (!customElements.get(name)) customElements.define(name, class extends LlavaGuardUpload {});
 }
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'llavaguard-upload': LlavaGuardUpload;
+  }
+}

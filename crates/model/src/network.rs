@@ -1,6 +1,6 @@
 //! The whole network: tower, projector, packing and decoder with their tokeniser.
 
-use llavaguard_backend::{Control, Device};
+use llavaguard_backend::{Control, DType, Device};
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
@@ -8,6 +8,7 @@ use crate::gguf::{ByteSource, Gguf, KEY_CONTENT_SHA256};
 use crate::packing::{Packing, pack};
 use crate::projector::Projector;
 use crate::qwen2::Decoder;
+use crate::self_test::{Golden, SelfTest};
 use crate::siglip::VisionTower;
 use crate::tokenizer::Tokenizer;
 use crate::weights::WeightLoader;
@@ -17,9 +18,11 @@ pub struct Network<D: Device> {
     device: D,
     config: ModelConfig,
     content_sha256: String,
-    tower: VisionTower<D>,
-    projector: Projector<D>,
-    newline: D::Matrix,
+    pub(crate) tower: VisionTower<D>,
+    pub(crate) projector: Projector<D>,
+    pub(crate) newline: D::Matrix,
+    /// What the file's golden case should come to on this device, where it has one.
+    golden: Option<Vec<Golden>>,
     /// The language model.
     pub decoder: Decoder<D>,
     /// Its tokeniser.
@@ -48,6 +51,9 @@ impl<D: Device> Network<D> {
         let config = ModelConfig::from_gguf(&gguf)?;
         let json: &str = gguf.metadata().get("tokenizer.huggingface.json")?;
         let tokenizer = Tokenizer::from_json(json.as_bytes(), config.language.vocab)?;
+        let rounds = |&(.., dtype): &(usize, usize, DType)| device.rounding(dtype).is_some();
+        let rounded = gguf.sizes().iter().any(rounds);
+        let golden = SelfTest::read(gguf.metadata())?.map(|test| test.case(rounded).to_vec());
         let mut loader = WeightLoader::new(&device, &gguf, source, control);
         let tower = VisionTower::load(&mut loader, &config.vision).await?;
         let projector = Projector::load(&mut loader, &config).await?;
@@ -64,6 +70,7 @@ impl<D: Device> Network<D> {
             tower,
             projector,
             newline,
+            golden,
             decoder,
             tokenizer,
         })
@@ -77,6 +84,10 @@ impl<D: Device> Network<D> {
     /// The device it runs on.
     pub fn device(&self) -> &D {
         &self.device
+    }
+
+    pub(crate) fn golden(&self) -> Option<&[Golden]> {
+        self.golden.as_deref()
     }
 
     /// SHA-256 of the weights, as the file states it.

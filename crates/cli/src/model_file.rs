@@ -4,10 +4,10 @@ use std::path::Path;
 
 use llavaguard_backend::{Device, block_on};
 use llavaguard_cpu::CpuDevice;
-use llavaguard_gpu::{GpuDevice, Options, needs};
+use llavaguard_gpu::{GpuDevice, Options, weights_bytes};
 use llavaguard_guard::Engine;
 use llavaguard_model::gguf::{ByteSource, FileSource, Gguf};
-use llavaguard_model::{ModelConfig, ModelError};
+use llavaguard_model::{ModelConfig, ModelError, weight_formats};
 
 use crate::args::ModelArgs;
 use crate::failure::Failure;
@@ -75,7 +75,7 @@ pub fn load_on_gpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<GpuDe
     };
     let device = block_on(GpuDevice::new(&options)).map_err(ModelError::from)?;
     let heads = [config.vision.head_dim(), config.language.head_dim];
-    let (bytes, formats) = needs(&gguf.sizes());
+    let (bytes, formats) = (weights_bytes(&gguf.sizes()), weight_formats(&gguf));
     block_on(device.admit(bytes, &formats, &heads)).map_err(ModelError::from)?;
     // Kernels are compiled while the weights are read.
     let engine = load(device, &mut file, progress)?;

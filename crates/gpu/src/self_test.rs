@@ -36,7 +36,8 @@ impl GpuDevice {
         heads: &[usize],
     ) -> Result<(), DeviceError> {
         self.reserve(bytes).await?;
-        self.prepare(Kernel::all(self.extras(), formats, heads));
+        let all = Kernel::all(self.extras(), formats, heads).into_iter();
+        self.prepare(all.filter(|kernel| !matches!(kernel, Kernel::Ceiling { .. })));
         Ok(())
     }
 
@@ -129,12 +130,10 @@ impl GpuDevice {
     }
 }
 
-/// Bytes of device memory that weights of these rows, columns and formats take, and the formats.
-pub fn needs(weights: &[(usize, usize, DType)]) -> (u64, Vec<DType>) {
+/// Bytes of device memory that weights of these rows, columns and formats take.
+pub fn weights_bytes(weights: &[(usize, usize, DType)]) -> u64 {
     let bytes = |&(rows, cols, dtype): &(usize, usize, DType)| device_bytes(rows, cols, dtype);
-    let stored = |format: &DType| weights.iter().any(|(.., stored)| stored == format);
-    let formats = DType::ALL.into_iter().filter(stored).collect();
-    (weights.iter().map(bytes).sum(), formats)
+    weights.iter().map(bytes).sum()
 }
 
 /// Values between -1 and 1 without a pattern.

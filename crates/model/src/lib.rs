@@ -26,7 +26,7 @@ mod weights;
 
 pub use config::ModelConfig;
 pub use error::ModelError;
-pub use network::{EncodedImage, Network};
+pub use network::{EncodedImage, Network, weight_formats};
 pub use packing::{Grid, Packing};
 pub use qwen2::{Decoder, KvCache, Wanted};
 pub use self_test::SelfTest;

@@ -4,7 +4,7 @@ use llavaguard_backend::{Control, DType, Device};
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
-use crate::gguf::{ByteSource, Gguf, KEY_CONTENT_SHA256};
+use crate::gguf::{ByteSource, Gguf, KEY_CONTENT_SHA256, TensorInfo};
 use crate::packing::{Packing, pack};
 use crate::projector::Projector;
 use crate::qwen2::Decoder;
@@ -38,6 +38,21 @@ pub struct EncodedImage<D: Device> {
     pub projected: Vec<D::Matrix>,
     /// The visual tokens, `[tokens, language hidden]`.
     pub visual_tokens: D::Matrix,
+}
+
+/// The formats of the matrices that rows of any number meet. The patch embedding, which has a format of
+/// its own, is left out where the file's golden case tries it.
+pub fn weight_formats(gguf: &Gguf) -> Vec<DType> {
+    let tried = matches!(SelfTest::read(gguf.metadata()), Ok(Some(_)));
+    let counts = |tensor: &&TensorInfo| {
+        let once = tried && tensor.name == "v.patch_embd.weight";
+        tensor.shape.len() == 2 && tensor.name != "v.position_embd.weight" && !once
+    };
+    let has = |format: &DType| {
+        let mut all = gguf.tensors().iter().filter(counts);
+        all.any(|tensor| tensor.dtype == *format)
+    };
+    DType::ALL.into_iter().filter(has).collect()
 }
 
 impl<D: Device> Network<D> {

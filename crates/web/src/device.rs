@@ -86,10 +86,10 @@ mod gpu {
     use std::cell::RefCell;
 
     use llavaguard_backend::{Control, DType, DeviceError};
-    use llavaguard_gpu::{Extras, Options, Wanted, adapters, needs};
+    use llavaguard_gpu::{Extras, Options, Wanted, adapters, weights_bytes};
     use llavaguard_guard::{Engine, Error};
     use llavaguard_model::gguf::{ByteSource, Gguf};
-    use llavaguard_model::{ModelConfig, ModelError};
+    use llavaguard_model::{ModelConfig, ModelError, weight_formats};
     use llavaguard_store::Manifest;
     use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -205,13 +205,13 @@ mod gpu {
         )
     }
 
-    /// The formats of a manifest's weights; vectors are in f32.
+    /// The formats of a manifest's weights.
     fn formats(manifest: &Manifest) -> Vec<DType> {
         let named = &manifest.quantization;
         let named = [&named.vision, &named.language, &named.embedding];
         let has = |format: &DType| {
             let mut all = named.iter().flat_map(|part| part.split('+'));
-            *format == DType::F32 || all.any(|name| name == format.name())
+            all.any(|name| name == format.name())
         };
         DType::ALL.into_iter().filter(has).collect()
     }
@@ -246,7 +246,7 @@ mod gpu {
             None => open().await?,
         };
         let heads = [config.vision.head_dim(), config.language.head_dim];
-        let (bytes, formats) = needs(&gguf.sizes());
+        let (bytes, formats) = (weights_bytes(&gguf.sizes()), weight_formats(&gguf));
         device.admit(bytes, &formats, &heads).await?;
         let engine = Engine::load(device, source, control).await?;
         engine.device().self_test(&formats, &heads).await?;

@@ -23,7 +23,8 @@ const builds = named.length > 0 ? named : ['relaxed', 'simd'];
 const server = await serve({
   root: fileURLToPath(new URL('../../www', import.meta.url)),
   answerFirst: (request, response, headers) => {
-    const [, name] = /^\/big\/(.+)/.exec(new URL(request.url ?? '', 'http://localhost').pathname) ?? [];
+    const [, name] =
+      /^\/big\/(.+)/.exec(new URL(request.url ?? '', 'http://localhost').pathname) ?? [];
     if (name === undefined) return false;
     const path = join(folder, basename(name));
     const { size } = statSync(path);

@@ -27,7 +27,7 @@ export const OPTIONS = {
 };
 
 /** Chromium's GPU in software (SwiftShader), the same on every machine. */
-const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+export const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
 /**
  * Starts a browser that asks nothing of the network by itself; with `webgpu` it offers a GPU in

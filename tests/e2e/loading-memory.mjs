@@ -5,7 +5,8 @@
  *
  * FOLDER holds manifest.json and the model's files, as `llavaguard manifest` writes them. Prints a line
  * of JSON for each load: the file's size, the most the tab's process held in each stage, and what is
- * left after `dispose()`, in bytes above what it held before. Linux only.
+ * left after `dispose()`, in bytes above what it held before; and the seconds each stage took. With the
+ * build `webgpu` the GPU is software, whose buffers are in another process. Linux only.
  *
  * The browser is started bare: what drives it in the tests keeps copies of all responses in the tab. Its
  * profile is on disk, since without one the browser keeps stored files in memory.
@@ -20,7 +21,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { rangeOf } from '../../www/demo/scripts/serve.mjs';
-import { OPTIONS, serve } from './browser.mjs';
+import { OPTIONS, serve, WEBGPU } from './browser.mjs';
 
 const [folder = '', build = 'relaxed'] = process.argv.slice(2);
 
@@ -37,7 +38,8 @@ const PAGE = `<!doctype html><meta charset="utf-8" /><script type="module">
       model: '/big/manifest.json',
       build: ${JSON.stringify(build)},
       onProgress: (progress) => {
-        if (progress.stage !== stage) void tell((stage = progress.stage));
+        if (progress.stage === 'fallback') void tell('fallback', { reason: progress.reason });
+        else if (progress.stage !== stage) void tell((stage = progress.stage));
       },
     }).catch((error) => void tell('failed', { message: error.message }));
     const seconds = ((performance.now() - start) / 1e3).toFixed(1);
@@ -51,14 +53,29 @@ const PAGE = `<!doctype html><meta charset="utf-8" /><script type="module">
 
 let load = '';
 let stage = '';
+let since = 0;
 let before = 0;
 let browserPid = 0;
 /** @type {Record<string, number>} */
 let peaks = {};
+/** @type {Record<string, number>} */
+let seconds = {};
 /** @type {Record<string, unknown>} */
 let result = {};
 /** @type {(reason?: Error) => void} */
 let finish = () => undefined;
+
+/**
+ * Begins a stage; an empty one ends the last.
+ * @param {string} next
+ */
+function enter(next) {
+  const now = performance.now();
+  if (stage !== '') {
+    seconds[stage] = Math.round((seconds[stage] ?? 0) * 10 + (now - since) / 100) / 10;
+  }
+  [stage, since] = [next, now];
+}
 
 /** @param {URLSearchParams} told */
 function hear(told) {
@@ -67,7 +84,8 @@ function hear(told) {
     case 'begin':
       load = told.get('load') ?? '';
       before = memory();
-      [peaks, stage] = [{}, 'start'];
+      [peaks, seconds, stage] = [{}, {}, ''];
+      enter('start');
       break;
     case 'loaded': {
       const bytes = Number(told.get('bytes'));
@@ -77,8 +95,9 @@ function hear(told) {
         above_file: peak - bytes,
         peaks,
         seconds: Number(told.get('seconds')),
+        stages: seconds,
       };
-      stage = '';
+      enter('');
       break;
     }
     case 'end':
@@ -89,11 +108,14 @@ function hear(told) {
     case 'done':
       finish();
       break;
+    case 'fallback':
+      console.error(`${build} is not used: ${told.get('reason') ?? ''}`);
+      break;
     case 'failed':
       finish(new Error(told.get('message') ?? ''));
       break;
     default:
-      stage = what;
+      enter(what);
   }
 }
 
@@ -163,6 +185,8 @@ const browser = spawn(
   OPTIONS.executablePath,
   [
     ...OPTIONS.args,
+    // The buffers of a GPU in software are in the GPU's process; the tab's is what is measured.
+    ...(build === 'webgpu' ? WEBGPU : []),
     '--headless',
     '--no-zygote',
     `--user-data-dir=${profile}`,

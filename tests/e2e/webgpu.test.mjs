@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -101,8 +102,17 @@ describe('the webgpu build', () => {
 
   before(async () => {
     const root = fileURLToPath(new URL('../../www', import.meta.url));
+    const manifest = readFileSync(`${root}/demo/dist/model/manifest.json`, 'utf8');
+    const huge = manifest.replace(/"webgpu": \d+/, '"webgpu": 64000000000');
     browser = await launch({ webgpu: true });
-    server = await serve({ root });
+    server = await serve({
+      root,
+      answerFirst: (request, response, headers) => {
+        if (request.url !== '/huge.json') return false;
+        response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(huge);
+        return true;
+      },
+    });
     expected = (await judged(browser, server.url, { build: 'simd' })).assessment;
     assert.equal(expected.rating, 'Unsafe');
   });
@@ -118,6 +128,75 @@ describe('the webgpu build', () => {
     assert.match(story.device, /^gpu \(.*swiftshader/i);
     assert.deepEqual(story.stages, ['vision', 'prefill']);
     same(story.assessment, expected);
+  });
+
+  test('is not used where the GPU fails the self-test of the model, and says so', async () => {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(600_000);
+    await page.goto(`${server.url}sdk/test/blank.html`);
+    const found = await page.evaluate(async (model) => {
+      const path = '/sdk/dist/index.js';
+      const { LlavaGuard } = /** @type {Package} */ (await import(path));
+      const bytes = new Uint8Array(await (await fetch(model)).arrayBuffer());
+      // To the GPU it is the same whether it computes something else or something else is expected.
+      const header = new TextDecoder('latin1').decode(bytes.subarray(0, 1 << 20));
+      for (const name of ['exact', 'rounded']) {
+        const key = `llavaguard.self_test.${name}`;
+        const at = header.indexOf(key) + key.length + 4 + 12;
+        const view = new DataView(bytes.buffer);
+        for (let sum = 1; sum <= 16; sum++) {
+          view.setFloat32(at + 4 * sum, -view.getFloat32(at + 4 * sum, true), true);
+        }
+      }
+      /** @type {import('llavaguard').Progress[]} */
+      const told = [];
+      const guard = await LlavaGuard.load({
+        model: new Blob([bytes]),
+        build: 'webgpu',
+        onProgress: (progress) => void told.push(progress),
+      });
+      const { build } = guard;
+      guard.dispose();
+      return { build, told };
+    }, MODEL);
+    await page.close();
+    const { build, told } = found;
+    assert.equal(build, 'relaxed');
+    const fallback = told.find(({ stage }) => stage === 'fallback');
+    assert.match(fallback && 'reason' in fallback ? fallback.reason : '', /self-test.*"tower"/);
+    assert.ok(!told.some(({ stage }) => stage === 'retry'));
+  });
+
+  test('leaves a model that does not fit the GPU to the CPU before it is fetched', async () => {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(600_000);
+    await page.goto(`${server.url}sdk/test/blank.html`);
+    const found = await page.evaluate(async (model) => {
+      const path = '/sdk/dist/index.js';
+      const { LlavaGuard } = /** @type {Package} */ (await import(path));
+      const probe = await LlavaGuard.probe('/huge.json', { build: 'webgpu' });
+      /** @type {import('llavaguard').Progress[]} */
+      const told = [];
+      const guard = await LlavaGuard.load({
+        model: { manifest: '/huge.json', files: [model] },
+        build: 'webgpu',
+        onProgress: (progress) => void told.push(progress),
+      });
+      const { build } = guard;
+      guard.dispose();
+      return { probe, build, told };
+    }, MODEL);
+    await page.close();
+    const { probe, build, told } = found;
+    assert.equal(build, 'relaxed');
+    const stages = told.map(({ stage }) => stage);
+    assert.ok(stages.indexOf('fallback') >= 0, stages.join());
+    assert.ok(stages.indexOf('fallback') < stages.indexOf('download'), stages.join());
+    const fallback = told.find(({ stage }) => stage === 'fallback');
+    assert.match(fallback && 'reason' in fallback ? fallback.reason : '', /64000 MB/);
+    assert.equal(probe.device, 'cpu');
+    assert.equal(probe.canRun, true);
+    assert.equal(probe.reasons[0]?.code, 'device.too_small');
   });
 
   test('is not chosen by itself where the GPU is software', async () => {

@@ -62,6 +62,9 @@ pub enum DeviceError {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// The device does not come to the results it should. Another try would not either.
+    #[error("the device computes wrongly, so it is not used: {0}; another driver may help")]
+    Wrong(String),
     /// The device is gone or refuses to work.
     #[error("the device failed: {0}")]
     Lost(String),
@@ -75,6 +78,7 @@ impl DeviceError {
             DeviceError::WeightBytes { .. } => "model.wrong_size",
             DeviceError::WeightNotFinite { .. } => "model.not_finite",
             DeviceError::OutOfMemory { .. } => "device.out_of_memory",
+            DeviceError::Wrong(_) => "device.wrong_result",
             DeviceError::Lost(_) => "device.lost",
         }
     }
@@ -173,6 +177,29 @@ pub trait Device {
         dtype: DType,
         bytes: Vec<u8>,
     ) -> Result<Self::Weight, DeviceError>;
+
+    /// Takes a weight as [`Device::load_weight`] does, its stored bytes as they follow one another from
+    /// `next`, which fills what it is given. A device with memory of its own asks for a few megabytes
+    /// at a time, so that a large weight never stands beside it as a whole.
+    fn stream_weight<E: From<DeviceError>>(
+        &self,
+        rows: usize,
+        cols: usize,
+        dtype: DType,
+        next: &mut dyn FnMut(&mut [u8]) -> Result<(), E>,
+    ) -> impl Future<Output = Result<Self::Weight, E>> {
+        async move {
+            let row = dtype.row_bytes(cols).unwrap_or_default();
+            let wanted = row.saturating_mul(rows);
+            let mut bytes = Vec::new();
+            bytes
+                .try_reserve_exact(wanted)
+                .map_err(|_| DeviceError::OutOfMemory { bytes: wanted })?;
+            bytes.resize(wanted, 0);
+            next(&mut bytes)?;
+            Ok(self.load_weight(rows, cols, dtype, bytes)?)
+        }
+    }
 
     /// `epilogue(x * w^T + bias)`: `[m, k]` by `[n, k]` gives `[m, n]`; `bias` is `[1, n]`. Where the
     /// weight is quantised `x` may be rounded first: see [`Device::rounding`].

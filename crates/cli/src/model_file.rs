@@ -4,10 +4,10 @@ use std::path::Path;
 
 use llavaguard_backend::{Device, block_on};
 use llavaguard_cpu::CpuDevice;
-use llavaguard_gpu::{GpuDevice, Options};
+use llavaguard_gpu::{GpuDevice, Options, weights_bytes};
 use llavaguard_guard::Engine;
 use llavaguard_model::gguf::{ByteSource, FileSource, Gguf};
-use llavaguard_model::{ModelConfig, ModelError};
+use llavaguard_model::{ModelConfig, ModelError, weight_formats};
 
 use crate::args::ModelArgs;
 use crate::failure::Failure;
@@ -75,14 +75,27 @@ pub fn load_on_gpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<GpuDe
     };
     let device = block_on(GpuDevice::new(&options)).map_err(ModelError::from)?;
     let heads = [config.vision.head_dim(), config.language.head_dim];
-    let agree = block_on(device.admit(&gguf.sizes(), &heads)).map_err(ModelError::from)?;
+    let (bytes, formats) = (weights_bytes(&gguf.sizes()), weight_formats(&gguf));
+    block_on(device.admit(bytes, &formats, &heads)).map_err(ModelError::from)?;
+    // Kernels are compiled while the weights are read.
+    let engine = load(device, &mut file, progress)?;
+    let agree = block_on(engine.device().self_test(&formats, &heads)).map_err(ModelError::from)?;
     if !agree {
         output::note(
             "This GPU's driver computes one row and many differently; one slower kernel serves both, \
              so that results stay the same.",
         );
     }
-    load(device, &mut file, progress)
+    if !block_on(engine.self_test(progress))
+        .map_err(|error| Failure::from(error).about(&file.name))?
+    {
+        output::note(
+            "This model file carries no self-test, so only the GPU's arithmetic was tested, not the \
+             loaded model. Converting it again adds one.",
+        );
+    }
+    progress.clear();
+    Ok(engine)
 }
 
 fn load<D: Device>(

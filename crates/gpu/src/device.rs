@@ -24,7 +24,7 @@ use crate::tiles::{
     ARGMAX_EACH, ARGMAX_THREADS, ATTENTION_CHUNK, BLOCK, GEMM_PANELS, GEMM_THREADS_DOWN, GRID,
     PANEL, WIDEST_HEAD, attention_tile,
 };
-use crate::weight::{Part, Weight, device_bytes};
+use crate::weight::{Filling, IN_FLIGHT, Part, Weight, device_bytes};
 
 /// Operations submitted together: a tenth of a second on a GPU of 300 GFLOP/s.
 const FLOPS_PER_SUBMISSION: f64 = 30e9;
@@ -51,6 +51,8 @@ pub struct GpuDevice {
     rotary: RefCell<HashMap<(usize, u32), Turns>>,
     banned: RefCell<Option<Banned>>,
     weight_bytes: Cell<u64>,
+    /// Bytes of weights handed over since the device was last waited for.
+    in_flight: Cell<usize>,
     /// Whether rows go through the same kernels however many there are: see `self_test.rs`.
     alike: Cell<bool>,
 }
@@ -148,6 +150,7 @@ impl GpuDevice {
             rotary: RefCell::default(),
             banned: RefCell::default(),
             weight_bytes: Cell::new(0),
+            in_flight: Cell::new(0),
             alike: Cell::new(false),
         })
     }
@@ -177,11 +180,18 @@ impl GpuDevice {
         self.pool.bytes()
     }
 
-    /// Compiles kernels ahead of their first use. A browser does so beside what follows.
+    /// Compiles kernels ahead of their first use, beside what follows.
     pub fn prepare(&self, kernels: impl IntoIterator<Item = Kernel>) {
-        for kernel in kernels {
-            self.pipelines.pipeline(&self.device, kernel);
-        }
+        let kernels = kernels.into_iter().collect();
+        self.pipelines.prepare(&self.device, kernels);
+    }
+
+    /// The largest matrix a kernel may see, in bytes.
+    pub fn largest_matrix(&self) -> u64 {
+        let limits = self.device.limits();
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
     }
 
     /// Whether every number of rows goes through the same kernels.
@@ -226,6 +236,30 @@ impl GpuDevice {
         }
     }
 
+    fn filling(
+        &self,
+        size: check::Size,
+        dtype: DType,
+        stored: usize,
+    ) -> Result<Filling<'_>, DeviceError> {
+        Filling::new(size, dtype, stored, self.largest_binding, &self.pool)
+    }
+
+    fn filled(&self, filling: Filling<'_>) -> Weight {
+        let weight = filling.finish();
+        let taken = device_bytes(weight.rows, weight.cols, weight.dtype);
+        self.weight_bytes.set(self.weight_bytes.get() + taken);
+        weight
+    }
+
+    /// Notes bytes of weights that are on their way; gives whether it is time to wait for them.
+    fn sending(&self, bytes: usize) -> bool {
+        let sent = self.in_flight.get() + bytes;
+        let wait = sent >= IN_FLIGHT;
+        self.in_flight.set(if wait { 0 } else { sent });
+        wait
+    }
+
     /// Begins to time kernels; false where the adapter has no clock for that.
     pub fn start_profile(&self) -> bool {
         let has = self
@@ -264,12 +298,7 @@ impl GpuDevice {
     }
 
     fn fits_binding(&self, bytes: u64) -> Result<(), DeviceError> {
-        let limits = self.device.limits();
-        if bytes
-            > limits
-                .max_storage_buffer_binding_size
-                .min(limits.max_buffer_size)
-        {
+        if bytes > self.largest_matrix() {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             return Err(DeviceError::OutOfMemory { bytes });
         }
@@ -776,11 +805,43 @@ impl Device for GpuDevice {
         bytes: Vec<u8>,
     ) -> Result<Weight, DeviceError> {
         self.health.check()?;
-        let on = (&self.device, &self.queue, &*self.pool);
-        let weight = Weight::load((rows, cols), dtype, &bytes, self.largest_binding, on)?;
-        let taken = crate::weight::device_bytes(rows, cols, dtype);
-        self.weight_bytes.set(self.weight_bytes.get() + taken);
-        Ok(weight)
+        let mut filling = self.filling((rows, cols), dtype, bytes.len())?;
+        let mut rest = bytes.as_slice();
+        while let Some((piece, behind)) = rest.split_at_checked(filling.next_bytes())
+            && !piece.is_empty()
+        {
+            rest = behind;
+            if self.sending(filling.put(piece, &self.queue)?) {
+                self.queue.submit([]);
+                // Natively the thread waits, a browser goes on by itself.
+                let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
+                waited.map_err(|error| DeviceError::Lost(error.to_string()))?;
+            }
+        }
+        Ok(self.filled(filling))
+    }
+
+    async fn stream_weight<E: From<DeviceError>>(
+        &self,
+        rows: usize,
+        cols: usize,
+        dtype: DType,
+        next: &mut dyn FnMut(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Weight, E> {
+        self.health.check()?;
+        let stored = dtype.row_bytes(cols).unwrap_or_default() * rows;
+        let mut filling = self.filling((rows, cols), dtype, stored)?;
+        let mut piece = Vec::new();
+        loop {
+            piece.resize(filling.next_bytes(), 0);
+            if piece.is_empty() {
+                return Ok(self.filled(filling));
+            }
+            next(&mut piece)?;
+            if self.sending(filling.put(&piece, &self.queue)?) {
+                self.settle().await?;
+            }
+        }
     }
 
     fn linear(

@@ -48,4 +48,5 @@ pub use device::GpuDevice;
 pub use kernels::{Extras, Kernel};
 pub use matrix::Matrix;
 pub use profile::KernelTime;
+pub use self_test::weights_bytes;
 pub use weight::{Weight, device_bytes};

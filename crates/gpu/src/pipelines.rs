@@ -3,12 +3,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::buffers::Buffer;
 use crate::kernels::{Bindings, Kernel};
 
 /// Bytes of a kernel's uniforms at most.
 pub const UNIFORM_BYTES: u64 = 64;
+/// Threads that compile at most.
+#[cfg(not(target_arch = "wasm32"))]
+const COMPILERS: usize = 4;
 /// Bind groups kept before all of them are forgotten.
 const MOST_GROUPS: usize = 8192;
 
@@ -37,20 +43,39 @@ impl<'a> Bound<'a> {
 /// Pipelines by kernel, bind groups by buffers.
 #[derive(Debug, Default)]
 pub struct Pipelines {
-    layouts: RefCell<HashMap<Bindings, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
-    pipelines: RefCell<HashMap<Kernel, wgpu::ComputePipeline>>,
+    compiled: Arc<Compiled>,
     groups: RefCell<HashMap<Key, wgpu::BindGroup>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    compilers: RefCell<Vec<std::thread::JoinHandle<()>>>,
 }
 
 /// Which buffers are bound where: id, offset and size of each.
 type Key = (Bindings, Vec<(u64, u64, u64)>);
 
-impl Pipelines {
-    /// The kernel, compiled once.
-    pub fn pipeline(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
-        if let Some(pipeline) = self.pipelines.borrow().get(&kernel) {
-            return pipeline.clone();
-        }
+type Layouts = (wgpu::BindGroupLayout, wgpu::PipelineLayout);
+
+/// What is compiled, natively by several threads.
+#[derive(Debug, Default)]
+struct Compiled {
+    layouts: Mutex<HashMap<Bindings, Layouts>>,
+    pipelines: Mutex<HashMap<Kernel, Arc<OnceLock<wgpu::ComputePipeline>>>>,
+    /// Set where nothing more is to be compiled ahead.
+    #[cfg(not(target_arch = "wasm32"))]
+    ended: AtomicBool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Compiled {
+    /// The kernel, compiled once; who asks for one that is being compiled waits for it.
+    fn pipeline(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
+        let slot = locked(&self.pipelines).entry(kernel).or_default().clone();
+        slot.get_or_init(|| self.compile(device, kernel)).clone()
+    }
+
+    fn compile(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
         let (_, layout) = self.layout(device, kernel.bindings());
         let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
         let descriptor = wgpu::ShaderModuleDescriptor {
@@ -64,7 +89,7 @@ impl Pipelines {
         // SAFETY: Indices stay checked; what is left out is a counter in every loop that would stop
         // an endless one, and every loop of ours counts up or down to a bound.
         let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(kernel.name()),
             layout: Some(&layout),
             module: &module,
@@ -75,17 +100,11 @@ impl Pipelines {
                 ..Default::default()
             },
             cache: None,
-        });
-        self.pipelines.borrow_mut().insert(kernel, pipeline.clone());
-        pipeline
+        })
     }
 
-    fn layout(
-        &self,
-        device: &wgpu::Device,
-        bindings: Bindings,
-    ) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
-        let mut layouts = self.layouts.borrow_mut();
+    fn layout(&self, device: &wgpu::Device, bindings: Bindings) -> Layouts {
+        let mut layouts = locked(&self.layouts);
         let entry = layouts.entry(bindings).or_insert_with(|| {
             let entry = |binding: usize, ty, has_dynamic_offset, min_binding_size| {
                 wgpu::BindGroupLayoutEntry {
@@ -123,6 +142,45 @@ impl Pipelines {
         });
         entry.clone()
     }
+}
+
+impl Pipelines {
+    /// The kernel, compiled once.
+    pub fn pipeline(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
+        self.compiled.pipeline(device, kernel)
+    }
+
+    /// Compiles kernels beside what the caller does next: natively by threads of their own, in a
+    /// browser it is the browser that does so.
+    pub fn prepare(&self, device: &wgpu::Device, kernels: Vec<Kernel>) {
+        #[cfg(target_arch = "wasm32")]
+        for kernel in kernels {
+            self.pipeline(device, kernel);
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        self.compile_beside(device, kernels);
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn compile_beside(&self, device: &wgpu::Device, kernels: Vec<Kernel>) {
+        let kernels = Arc::new(kernels);
+        let next = Arc::new(AtomicUsize::new(0));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores.div_ceil(2).min(COMPILERS) {
+            let (compiled, device) = (self.compiled.clone(), device.clone());
+            let (kernels, next) = (kernels.clone(), next.clone());
+            let compiler = std::thread::Builder::new().name("llavaguard-compiler".to_owned());
+            let spawned = compiler.spawn(move || {
+                while !compiled.ended.load(Ordering::Relaxed)
+                    && let Some(kernel) = kernels.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    compiled.pipeline(&device, *kernel);
+                }
+            });
+            // Without a thread each kernel is compiled when it is used first.
+            self.compilers.borrow_mut().extend(spawned);
+        }
+    }
 
     /// Uniforms and storage buffers bound together, made once for the same ones.
     pub fn group(
@@ -138,7 +196,7 @@ impl Pipelines {
         if let Some(group) = self.groups.borrow().get(&key) {
             return group.clone();
         }
-        let (layout, _) = self.layout(device, bindings);
+        let (layout, _) = self.compiled.layout(device, bindings);
         let bind = |binding: usize, buffer, offset, size| wgpu::BindGroupEntry {
             binding: binding as u32,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -167,5 +225,17 @@ impl Pipelines {
     /// Forgets bind groups, which keep their buffers alive.
     pub fn forget_groups(&self) {
         self.groups.borrow_mut().clear();
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Drop for Pipelines {
+    fn drop(&mut self) {
+        // A driver must not be unloaded while it compiles.
+        self.compiled.ended.store(true, Ordering::Relaxed);
+        for compiler in self.compilers.borrow_mut().drain(..) {
+            // One that panicked has compiled less, and that was noticed where it was needed.
+            let _ = compiler.join();
+        }
     }
 }

@@ -15,8 +15,9 @@ use crate::tiles::{BLOCK, PANEL};
 
 /// Bytes repacked before they are handed to the queue.
 const CHUNK: usize = 4 << 20;
-/// Bytes handed to the queue before it is told to begin, since until then it keeps a copy of them.
-const IN_FLIGHT: usize = 64 << 20;
+/// Bytes handed to the queue before the device is waited for: until they are there a copy of them is
+/// kept, in a browser in the tab's memory.
+pub const IN_FLIGHT: usize = 32 << 20;
 
 /// Panels of a weight that one binding holds.
 #[derive(Debug)]
@@ -63,85 +64,115 @@ pub fn device_bytes(rows: usize, cols: usize, dtype: DType) -> u64 {
     (values + scales) as u64 * rows.div_ceil(PANEL) as u64
 }
 
-impl Weight {
-    /// Takes a weight from its stored bytes, panel by panel.
-    pub fn load(
-        (rows, cols): (usize, usize),
+/// A weight on its way to the device.
+pub struct Filling<'a> {
+    weight: Weight,
+    row_bytes: usize,
+    /// Panels in all, of one part, and of one piece at most.
+    panels: (usize, usize, usize),
+    /// Panels that are on the device.
+    done: usize,
+    pool: &'a Pool,
+}
+
+impl<'a> Filling<'a> {
+    /// Begins with a weight whose stored bytes are `found`.
+    pub fn new(
+        (rows, cols): check::Size,
         dtype: DType,
-        bytes: &[u8],
+        found: usize,
         largest_binding: u64,
-        (device, queue, pool): (&wgpu::Device, &wgpu::Queue, &Pool),
+        pool: &'a Pool,
     ) -> Result<Self, DeviceError> {
-        let row_bytes = check::load_weight((rows, cols), dtype, bytes.len())?;
+        let row_bytes = check::load_weight((rows, cols), dtype, found)?;
         let blocks = cols.div_ceil(BLOCK);
-        let (value_bytes, scale_bytes) = panel_bytes(dtype, blocks);
+        let (value_bytes, _) = panel_bytes(dtype, blocks);
         let panels = rows.div_ceil(PANEL);
         let most = usize::try_from(largest_binding).unwrap_or(usize::MAX) / value_bytes.max(1);
         if most == 0 && panels > 0 {
             return Err(DeviceError::OutOfMemory { bytes: value_bytes });
         }
-        let mut parts = Vec::new();
-        let mut in_flight = 0;
-        for first_panel in (0..panels).step_by(most.max(1)) {
-            let count = most.min(panels - first_panel);
-            let values = pool.create((count * value_bytes) as u64, STORAGE)?;
-            let scales = pool.create((count * scale_bytes) as u64, STORAGE)?;
-            let together = (CHUNK / value_bytes.max(1)).max(1);
-            for from in (0..count).step_by(together) {
-                let here = together.min(count - from);
-                let mut chunk = Packed {
-                    values: vec![0; here * value_bytes],
-                    scales: vec![0; here * scale_bytes],
-                    dtype,
-                    blocks,
-                };
-                for panel in 0..here {
-                    for lane in 0..PANEL {
-                        let row = (first_panel + from + panel) * PANEL + lane;
-                        if row < rows {
-                            let stored = &bytes[row * row_bytes..][..row_bytes];
-                            let finite = chunk.put(panel, lane, stored);
-                            if !finite {
-                                return Err(DeviceError::WeightNotFinite {
-                                    rows,
-                                    cols,
-                                    dtype,
-                                    row,
-                                });
-                            }
-                        }
-                    }
-                }
-                let at = |bytes: usize| (from * bytes) as u64;
-                queue.write_buffer(&values.raw, at(value_bytes), &chunk.values);
-                if scale_bytes > 0 {
-                    queue.write_buffer(&scales.raw, at(scale_bytes), &chunk.scales);
-                }
-                in_flight += chunk.values.len();
-                if in_flight > IN_FLIGHT {
-                    in_flight = 0;
-                    queue.submit([]);
-                    // Natively the thread waits, a browser goes on by itself.
-                    let waited = device.poll(wgpu::PollType::wait_indefinitely());
-                    waited.map_err(|error| DeviceError::Lost(error.to_string()))?;
-                }
-            }
-            parts.push(Part {
-                first_panel,
-                panels: count,
-                values,
-                scales,
-            });
-        }
-        Ok(Weight {
-            rows,
-            cols,
-            dtype,
-            blocks,
-            parts,
+        let together = (CHUNK / value_bytes.max(1)).max(1);
+        Ok(Filling {
+            weight: Weight {
+                rows,
+                cols,
+                dtype,
+                blocks,
+                parts: Vec::new(),
+            },
+            row_bytes,
+            panels: (panels, most, together),
+            done: 0,
+            pool,
         })
     }
 
+    /// Panels of the piece that is wanted next; none where the weight is whole.
+    fn next_panels(&self) -> usize {
+        let (panels, most, together) = self.panels;
+        let in_part = most.max(1) - self.done % most.max(1);
+        together.min(in_part).min(panels - self.done)
+    }
+
+    /// Stored bytes of the piece that is wanted next; none where the weight is whole.
+    pub fn next_bytes(&self) -> usize {
+        let first = self.done * PANEL;
+        let rows = (self.next_panels() * PANEL).min(self.weight.rows - first.min(self.weight.rows));
+        rows * self.row_bytes
+    }
+
+    /// Hands the next piece to the queue; gives how many bytes that has to carry.
+    pub fn put(&mut self, piece: &[u8], queue: &wgpu::Queue) -> Result<usize, DeviceError> {
+        let here = self.next_panels();
+        let (rows, cols, dtype) = (self.weight.rows, self.weight.cols, self.weight.dtype);
+        let blocks = self.weight.blocks;
+        let (value_bytes, scale_bytes) = panel_bytes(dtype, blocks);
+        let (panels, most, _) = self.panels;
+        if self.done.is_multiple_of(most.max(1)) {
+            let count = most.min(panels - self.done);
+            self.weight.parts.push(Part {
+                first_panel: self.done,
+                panels: count,
+                values: self.pool.create((count * value_bytes) as u64, STORAGE)?,
+                scales: self.pool.create((count * scale_bytes) as u64, STORAGE)?,
+            });
+        }
+        let Some(part) = self.weight.parts.last() else {
+            return Ok(0);
+        };
+        let mut packed = Packed {
+            values: vec![0; here * value_bytes],
+            scales: vec![0; here * scale_bytes],
+            dtype,
+            blocks,
+        };
+        for (at, stored) in piece.chunks_exact(self.row_bytes.max(1)).enumerate() {
+            if !packed.put(at / PANEL, at % PANEL, stored) {
+                return Err(DeviceError::WeightNotFinite {
+                    rows,
+                    cols,
+                    dtype,
+                    row: self.done * PANEL + at,
+                });
+            }
+        }
+        let at = |bytes: usize| ((self.done - part.first_panel) * bytes) as u64;
+        queue.write_buffer(&part.values.raw, at(value_bytes), &packed.values);
+        if scale_bytes > 0 {
+            queue.write_buffer(&part.scales.raw, at(scale_bytes), &packed.scales);
+        }
+        self.done += here;
+        Ok(here * (value_bytes + scale_bytes))
+    }
+
+    /// The weight, once [`Filling::next_bytes`] gives none.
+    pub fn finish(self) -> Weight {
+        self.weight
+    }
+}
+
+impl Weight {
     /// Rows and columns.
     pub fn size(&self) -> check::Size {
         (self.rows, self.cols)

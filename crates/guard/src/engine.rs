@@ -83,6 +83,16 @@ impl<D: Device> Engine<D> {
         })
     }
 
+    /// Runs the golden case that the model's file carries on the device, so that one which computes
+    /// wrongly, or has got the weights wrongly, is found out before it judges. Gives whether there is
+    /// one.
+    ///
+    /// # Errors
+    /// [`DeviceError::Wrong`](llavaguard_backend::DeviceError::Wrong) where the device fails it.
+    pub async fn self_test(&self, control: &dyn Control) -> Result<bool, Error> {
+        Ok(self.network.self_test(control).await?)
+    }
+
     /// Replaces the limits on images.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

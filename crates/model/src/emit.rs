@@ -9,6 +9,7 @@ use llavaguard_backend::quant::{QuantError, encode_row};
 use crate::convert::ConvertError;
 use crate::gguf::{Metadata, TensorSpec, Writer};
 use crate::layout::{Quantisation, Slot};
+use crate::self_test;
 
 /// Encoded bytes handed to the file at once.
 const FLUSH_BYTES: usize = 4 << 20;
@@ -52,9 +53,11 @@ pub fn write_model<R>(
 where
     R: FnMut(&mut [f32]) -> Result<(), ConvertError>,
 {
+    let mut metadata = metadata.clone();
+    self_test::reserve(&mut metadata);
     let specs: Vec<TensorSpec> = slots.iter().map(|slot| spec(slot, quants)).collect();
     let total_bytes = specs.iter().filter_map(TensorSpec::bytes).sum();
-    let mut writer = Writer::create(out, metadata, &specs)?;
+    let mut writer = Writer::create(out, &metadata, &specs)?;
     let mut done_bytes = 0;
     for (index, (slot, spec)) in slots.iter().zip(&specs).enumerate() {
         write_tensor(&mut writer, slot, spec.dtype, open(index, slot)?)?;

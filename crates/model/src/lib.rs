@@ -17,6 +17,7 @@ mod network;
 pub mod packing;
 mod projector;
 mod qwen2;
+pub mod self_test;
 mod siglip;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod synth;
@@ -25,7 +26,8 @@ mod weights;
 
 pub use config::ModelConfig;
 pub use error::ModelError;
-pub use network::{EncodedImage, Network};
+pub use network::{EncodedImage, Network, weight_formats};
 pub use packing::{Grid, Packing};
 pub use qwen2::{Decoder, KvCache, Wanted};
+pub use self_test::SelfTest;
 pub use tokenizer::Tokenizer;

@@ -1,13 +1,14 @@
 //! The whole network: tower, projector, packing and decoder with their tokeniser.
 
-use llavaguard_backend::{Control, Device};
+use llavaguard_backend::{Control, DType, Device};
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
-use crate::gguf::{ByteSource, Gguf, KEY_CONTENT_SHA256};
+use crate::gguf::{ByteSource, Gguf, KEY_CONTENT_SHA256, TensorInfo};
 use crate::packing::{Packing, pack};
 use crate::projector::Projector;
 use crate::qwen2::Decoder;
+use crate::self_test::{Golden, SelfTest};
 use crate::siglip::VisionTower;
 use crate::tokenizer::Tokenizer;
 use crate::weights::WeightLoader;
@@ -17,9 +18,11 @@ pub struct Network<D: Device> {
     device: D,
     config: ModelConfig,
     content_sha256: String,
-    tower: VisionTower<D>,
-    projector: Projector<D>,
-    newline: D::Matrix,
+    pub(crate) tower: VisionTower<D>,
+    pub(crate) projector: Projector<D>,
+    pub(crate) newline: D::Matrix,
+    /// What the file's golden case should come to on this device, where it has one.
+    golden: Option<Vec<Golden>>,
     /// The language model.
     pub decoder: Decoder<D>,
     /// Its tokeniser.
@@ -37,6 +40,21 @@ pub struct EncodedImage<D: Device> {
     pub visual_tokens: D::Matrix,
 }
 
+/// The formats of the matrices that rows of any number meet. The patch embedding, which has a format of
+/// its own, is left out where the file's golden case tries it.
+pub fn weight_formats(gguf: &Gguf) -> Vec<DType> {
+    let tried = matches!(SelfTest::read(gguf.metadata()), Ok(Some(_)));
+    let counts = |tensor: &&TensorInfo| {
+        let once = tried && tensor.name == "v.patch_embd.weight";
+        tensor.shape.len() == 2 && tensor.name != "v.position_embd.weight" && !once
+    };
+    let has = |format: &DType| {
+        let mut all = gguf.tensors().iter().filter(counts);
+        all.any(|tensor| tensor.dtype == *format)
+    };
+    DType::ALL.into_iter().filter(has).collect()
+}
+
 impl<D: Device> Network<D> {
     /// Loads a model file's weights into the device.
     pub async fn load(
@@ -48,6 +66,9 @@ impl<D: Device> Network<D> {
         let config = ModelConfig::from_gguf(&gguf)?;
         let json: &str = gguf.metadata().get("tokenizer.huggingface.json")?;
         let tokenizer = Tokenizer::from_json(json.as_bytes(), config.language.vocab)?;
+        let rounds = |&(.., dtype): &(usize, usize, DType)| device.rounding(dtype).is_some();
+        let rounded = gguf.sizes().iter().any(rounds);
+        let golden = SelfTest::read(gguf.metadata())?.map(|test| test.case(rounded).to_vec());
         let mut loader = WeightLoader::new(&device, &gguf, source, control);
         let tower = VisionTower::load(&mut loader, &config.vision).await?;
         let projector = Projector::load(&mut loader, &config).await?;
@@ -64,6 +85,7 @@ impl<D: Device> Network<D> {
             tower,
             projector,
             newline,
+            golden,
             decoder,
             tokenizer,
         })
@@ -77,6 +99,10 @@ impl<D: Device> Network<D> {
     /// The device it runs on.
     pub fn device(&self) -> &D {
         &self.device
+    }
+
+    pub(crate) fn golden(&self) -> Option<&[Golden]> {
+        self.golden.as_deref()
     }
 
     /// SHA-256 of the weights, as the file states it.

@@ -328,6 +328,38 @@ impl<D: Device> Decoder<D> {
     }
 }
 
+/// The states behind all rows of each input `[rows, hidden]`, normalised, as [`Decoder::forward`] gives
+/// them for an empty cache, with one layer in memory at a time.
+pub(crate) async fn stream<D: Device>(
+    loader: &mut WeightLoader<'_, D>,
+    config: &LanguageConfig,
+    mut inputs: Vec<D::Matrix>,
+) -> Result<Vec<D::Matrix>, ModelError> {
+    let device = loader.device();
+    for index in 0..config.layers {
+        let layer = DecoderLayer::load(loader, index, config).await?;
+        for x in &mut inputs {
+            let capacity = device.shape(x).0;
+            let storage = device.new_cache(CacheShape {
+                layers: 1,
+                width: config.kv_heads * config.head_dim,
+                capacity,
+            })?;
+            let mut cache = KvCache {
+                storage,
+                len: 0,
+                capacity,
+            };
+            let h = layer.fill_cache(device, x, &mut cache, 0, config)?;
+            *x = layer.attend(device, (x, &h), &cache, (0, 0), config)?;
+        }
+    }
+    let norm = loader.vector("output_norm.weight", config.hidden).await?;
+    let states = inputs.iter();
+    let states = states.map(|x| device.rms_norm(x, &norm, config.rms_norm_eps));
+    Ok(states.collect::<Result<_, _>>()?)
+}
+
 /// The first of `rows` positions whose state is read, where any is.
 fn read_from(wanted: Wanted, rows: usize) -> Option<usize> {
     match wanted {

@@ -1,7 +1,7 @@
 //! The SigLIP vision tower (Zhai et al. 2023), as LLaVA-OneVision uses it: the residual stream
 //! after the last kept layer, before any post-layernorm, no pooling head.
 
-use llavaguard_backend::{AttentionShape, Control, Device, Epilogue, Stage};
+use llavaguard_backend::{AttentionShape, Control, Device, Epilogue, RowRef, Stage};
 
 use crate::config::VisionConfig;
 use crate::error::ModelError;
@@ -101,22 +101,80 @@ impl<D: Device> VisionTower<D> {
         loader: &mut WeightLoader<'_, D>,
         config: &VisionConfig,
     ) -> Result<Self, ModelError> {
-        let patch_embedding = loader
-            .linear("v.patch_embd", config.hidden, config.patch_values())
-            .await?;
-        let position_embedding = loader
-            .matrix("v.position_embd.weight", config.patches(), config.hidden)
-            .await?;
-        let mut layers = Vec::new();
+        let mut tower = VisionTower::without_layers(loader, config).await?;
         for index in 0..config.layers {
-            layers.push(EncoderLayer::load(loader, index, config).await?);
+            let layer = EncoderLayer::load(loader, index, config).await?;
+            tower.layers.push(layer);
         }
+        Ok(tower)
+    }
+
+    async fn without_layers(
+        loader: &mut WeightLoader<'_, D>,
+        config: &VisionConfig,
+    ) -> Result<Self, ModelError> {
         Ok(VisionTower {
             config: config.clone(),
-            patch_embedding,
-            position_embedding,
-            layers,
+            patch_embedding: loader
+                .linear("v.patch_embd", config.hidden, config.patch_values())
+                .await?,
+            position_embedding: loader
+                .matrix("v.position_embd.weight", config.patches(), config.hidden)
+                .await?,
+            layers: Vec::new(),
         })
+    }
+
+    /// What [`VisionTower::forward_some`] gives for each of several inputs, with one layer in memory
+    /// at a time.
+    pub(crate) async fn stream(
+        loader: &mut WeightLoader<'_, D>,
+        config: &VisionConfig,
+        inputs: &[(&[f32], &[RowRef])],
+    ) -> Result<Vec<D::Matrix>, ModelError> {
+        let device = loader.device();
+        let tower = VisionTower::without_layers(loader, config).await?;
+        let mut all = Vec::new();
+        for (pixels, places) in inputs {
+            all.push(tower.embed_some(device, pixels, places)?);
+        }
+        drop(tower);
+        for index in 0..config.layers {
+            let layer = EncoderLayer::load(loader, index, config).await?;
+            for x in &mut all {
+                *x = layer.forward(device, x, config)?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Embeds patches `[places.len(), patch values]` that are at `places` of a tile.
+    fn embed_some(
+        &self,
+        device: &D,
+        pixels: &[f32],
+        places: &[RowRef],
+    ) -> Result<D::Matrix, ModelError> {
+        let patches = device.upload(places.len(), self.config.patch_values(), pixels)?;
+        let positions = device.gather(&[&self.position_embedding], places)?;
+        let added = Epilogue::Add(&positions);
+        self.patch_embedding.forward(device, &patches, added)
+    }
+
+    /// Encodes some patches of a tile as if there were no others: `[places.len(), hidden]`.
+    pub(crate) async fn forward_some(
+        &self,
+        device: &D,
+        pixels: &[f32],
+        places: &[RowRef],
+        control: &dyn Control,
+    ) -> Result<D::Matrix, ModelError> {
+        let mut x = self.embed_some(device, pixels, places)?;
+        for layer in &self.layers {
+            control.checkpoint().await?;
+            x = layer.forward(device, &x, &self.config)?;
+        }
+        Ok(x)
     }
 
     /// How many layers run on each tile.

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::download::Transfer;
 use crate::error::StoreError;
 use crate::outside::{Body, NetworkError, Outside, Range, Request, Response};
@@ -47,12 +47,11 @@ impl Failed {
     }
 }
 
-/// The chunk a connection is about: its bytes as far as they have come, and their digest so far.
+/// The chunk a connection is about: its bytes as far as they have come.
 #[derive(Default)]
 pub(crate) struct Held {
     bytes: Vec<u8>,
     filled: usize,
-    hasher: Hasher,
     /// The version of the server's file these bytes are of.
     validator: Option<String>,
 }
@@ -66,7 +65,6 @@ impl Held {
 
     fn drop_bytes(&mut self) {
         self.filled = 0;
-        self.hasher = Hasher::new();
         self.validator = None;
     }
 
@@ -77,10 +75,6 @@ impl Held {
     /// The bytes that have come.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or_default()
-    }
-
-    pub fn digest(&self) -> Digest {
-        self.hasher.clone().finish()
     }
 
     /// Reads until the chunk is whole or the body at its end; gives whether it is whole.
@@ -100,8 +94,7 @@ impl Held {
             let Some(fresh) = room.get(..read).filter(|fresh| !fresh.is_empty()) else {
                 return Ok(false);
             };
-            self.hasher.update(fresh);
-            self.filled += read;
+            self.filled += fresh.len();
             heard.set(transfer.outside.now_ms());
             if counts {
                 transfer.count(read as u64);
@@ -130,7 +123,7 @@ pub(crate) async fn fetch<O: Outside>(
             patience.fruitful();
         }
         match result {
-            Ok(()) => match check(transfer, index, held, &mut wrong)? {
+            Ok(()) => match check(transfer, index, held, &mut wrong).await? {
                 Some(digest) => return Ok(digest),
                 None => {
                     patience
@@ -154,13 +147,13 @@ pub(crate) async fn fetch<O: Outside>(
 }
 
 /// Compares a whole chunk with what it should be: its digest, or none where it has to be fetched again.
-pub(crate) fn check<O: Outside>(
+pub(crate) async fn check<O: Outside>(
     transfer: &Transfer<'_, O>,
     index: usize,
     held: &mut Held,
     wrong: &mut u32,
 ) -> Result<Option<Digest>, StoreError> {
-    let found = held.digest();
+    let found = transfer.outside.digest(held.bytes()).await;
     let Some(expected) = transfer
         .target
         .digest(index)

@@ -3,10 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 
 use crate::chunk::{self, Failed, Held};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::journal::Journal;
 use crate::manifest::STANDARD_CHUNK_BYTES;
@@ -258,50 +258,59 @@ impl<'a, O: Outside> Transfer<'a, O> {
     /// damaged chunks.
     async fn verify_stored(&self, look_at_all: bool) -> Result<usize, StoreError> {
         let mut repaired = 0;
-        let mut piece = Vec::new();
+        let (mut bytes, mut next) = (Vec::new(), Vec::new());
+        let mut read = self.read_stored(0, look_at_all, &mut bytes).await?;
         for index in 0..self.target.chunks() {
             let noted = self.noted(index);
             let expected = self.target.digest(index).or(noted);
-            let found = match expected {
-                Some(_) if noted.is_some() || look_at_all => {
-                    self.stored_digest(index, &mut piece).await?
+            // The next chunk is read while this one's digest is computed, where that goes on beside.
+            let digest = async {
+                match read {
+                    true => Some(self.outside.digest(&bytes).await),
+                    false => None,
                 }
-                _ => None,
             };
+            let reading = self.read_stored(index + 1, look_at_all, &mut next);
+            let (found, next_read) = join(digest, reading).await;
             if found.is_some() && found == expected {
                 self.note(index, found);
-                continue;
+            } else {
+                repaired += usize::from(noted.is_some());
+                self.note(index, None);
+                self.missing.borrow_mut().push_back(index);
             }
-            repaired += usize::from(noted.is_some());
-            self.note(index, None);
-            self.missing.borrow_mut().push_back(index);
+            read = next_read?;
+            std::mem::swap(&mut bytes, &mut next);
         }
         Ok(repaired)
     }
 
-    async fn stored_digest(
+    /// Reads a stored chunk into `bytes`; false where there is none, or nothing to compare it with.
+    async fn read_stored(
         &self,
         index: usize,
-        piece: &mut Vec<u8>,
-    ) -> Result<Option<Digest>, StoreError> {
+        look_at_all: bool,
+        bytes: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        let noted = self.noted(index).is_some();
+        let known = noted || (look_at_all && self.target.digest(index).is_some());
+        if index >= self.target.chunks() || !known {
+            return Ok(false);
+        }
         let Range { start, end } = self.target.range(index);
-        let mut hasher = Hasher::new();
-        let mut at = start;
+        bytes.resize((end - start) as usize, 0);
         // Lets the caller's wish to stop come through.
         self.outside.sleep(0.0).await;
-        while at < end {
+        for (at, piece) in (start..).step_by(PIECE).zip(bytes.chunks_mut(PIECE)) {
             self.check_cancelled()?;
-            piece.resize(PIECE.min((end - at) as usize), 0);
             let read = self.outside.read(at, piece).await;
             // Bytes that cannot be read are as good as damaged: they are fetched again.
             if read != Ok(true) {
-                return Ok(None);
+                return Ok(false);
             }
-            hasher.update(piece);
-            at += piece.len() as u64;
             self.count(piece.len() as u64);
         }
-        Ok(Some(hasher.finish()))
+        Ok(true)
     }
 
     async fn fetch_missing(&self) -> Result<(), Failed> {
@@ -395,7 +404,7 @@ impl<'a, O: Outside> Transfer<'a, O> {
             if !is_missing {
                 continue;
             }
-            match chunk::check(self, index, held, wrong)? {
+            match chunk::check(self, index, held, wrong).await? {
                 Some(digest) => self.store(index, digest, held).await?,
                 None => {
                     return Err(Failed::transient("its bytes were wrong"));

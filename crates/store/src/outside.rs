@@ -1,5 +1,6 @@
 //! What the loader needs of the world: a network, a store, a clock.
 
+use crate::digest::Digest;
 use crate::progress::Progress;
 
 /// Network, storage and clock. All runs on one thread, so futures need not be `Send`.
@@ -18,7 +19,13 @@ pub trait Outside {
     /// they were never written.
     async fn read(&self, offset: u64, buf: &mut [u8]) -> Result<bool, StorageError>;
 
-    /// Stores a whole chunk, which starts at `offset`, for good: on return it survives a crash.
+    /// SHA-256 of some bytes, where the machine has a faster way than this crate's.
+    async fn digest(&self, bytes: &[u8]) -> Digest {
+        Digest::of(bytes)
+    }
+
+    /// Stores a whole chunk, which starts at `offset`: on return it survives the end of the program. What
+    /// a crash of the machine leaves of it is found out, since stored chunks are verified at each load.
     async fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError>;
 
     /// Forgets all chunks and the journal, and makes room for `bytes` of them.

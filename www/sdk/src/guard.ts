@@ -20,7 +20,7 @@ import {
   type PolicyPrompt,
   policyText,
 } from './policy.js';
-import { judgeProbe, type Probe, type ProbeMessage } from './probe.js';
+import { type GpuRefusal, judgeProbe, type Probe, type ProbeMessage } from './probe.js';
 import type { Progress } from './progress.js';
 
 /** Where a model with a manifest lies, for bundlers that give every file an address of its own. */
@@ -282,20 +282,31 @@ export class LlavaGuard {
    */
   static async probe(manifest: string | URL, options: ProbeOptions = {}): Promise<Probe> {
     const { signal, trustedKeys } = options;
-    const { connection, build, next, threads } = await start(options);
-    try {
-      const request = {
-        type: 'probe',
-        model: { url: address(manifest) },
-        keep: true,
-        ...(trustedKeys ? { trustedKeys } : {}),
-      } as const;
-      const found = await connection.request<ProbeMessage>(request, { signal });
-      const gigabytes = (navigator as { deviceMemory?: number }).deviceMemory;
-      const memory = gigabytes === undefined ? undefined : gigabytes * 2 ** 30;
-      return judgeProbe(found, [build, ...next], threads, memory);
-    } finally {
-      connection.close(disposed());
+    const request = {
+      type: 'probe',
+      model: { url: address(manifest) },
+      keep: true,
+      ...(trustedKeys ? { trustedKeys } : {}),
+    } as const;
+    const gigabytes = (navigator as { deviceMemory?: number }).deviceMemory;
+    const memory = gigabytes === undefined ? undefined : gigabytes * 2 ** 30;
+    let gpuRefused: string | undefined;
+    for (let build = options.build; ;) {
+      const started = await start({ ...options, ...(build ? { build } : {}) });
+      const { connection, threads } = started;
+      try {
+        const found = await connection.request<ProbeMessage | GpuRefusal>(request, { signal });
+        if (!('gpuRefused' in found)) {
+          const builds = [started.build, ...started.next];
+          return judgeProbe(found, builds, threads, memory, gpuRefused);
+        }
+        gpuRefused = found.gpuRefused;
+        // What would take over is measured in its place.
+        [build] = cpuBuilds();
+        if (build === undefined) throw unsupported();
+      } finally {
+        connection.close(disposed());
+      }
     }
   }
 
@@ -583,16 +594,16 @@ async function start(options: Omit<LoadOptions, 'model'>): Promise<Started> {
       onProgress?.({ stage: 'fallback', build, reason });
     }
   }
-  throw new LlavaGuardError(
-    reasons.length > 0
-      ? {
-          code: 'build.failed',
-          message: `The engine did not start (${reasons.join('; ')}). Reload the page; if that does not help, use a current browser.`,
-        }
-      : {
-          code: 'build.unsupported',
-          message:
-            'This browser lacks WebAssembly SIMD, which the engine needs. Use a current browser.',
-        },
-  );
+  if (reasons.length === 0) throw unsupported();
+  throw new LlavaGuardError({
+    code: 'build.failed',
+    message: `The engine did not start (${reasons.join('; ')}). Reload the page; if that does not help, use a current browser.`,
+  });
+}
+
+function unsupported() {
+  return new LlavaGuardError({
+    code: 'build.unsupported',
+    message: 'This browser lacks WebAssembly SIMD, which the engine needs. Use a current browser.',
+  });
 }

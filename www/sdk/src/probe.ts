@@ -19,8 +19,8 @@ export interface Probe {
     /** Its licence. */
     license?: { text: string; url?: string };
   };
-  /** What it would run on. */
-  device: 'cpu';
+  /** What it would run on: the GPU where the best build uses one and the model fits it. */
+  device: 'cpu' | 'gpu';
   /** The builds that run here, best first. */
   builds: BuildName[];
   /** Threads the best of them would use. */
@@ -52,7 +52,10 @@ export interface Probe {
 
 /** Why a model does not run, or may not run well. */
 export interface ProbeReason {
-  /** Stable code: `memory.too_little`, `storage.too_little`, `memory.tight`, `speed.slow`, `build.single_thread`. */
+  /**
+   * Stable code: `memory.too_little`, `storage.too_little`, `memory.tight`, `device.too_small` (it does not
+   * fit the GPU), `speed.slow`, `build.single_thread`.
+   */
   code: string;
   /** For people. */
   message: string;
@@ -81,28 +84,39 @@ const ADDRESSABLE = 2 ** 32;
 /** A verdict that takes longer is called slow, in seconds. */
 const SLOW = 30;
 
+/** Why a model that takes so many bytes of memory on a CPU fits no page, where it does not. */
+export function memoryRefusal(memory: number): string | undefined {
+  if (memory <= ADDRESSABLE) return undefined;
+  return `The model needs ${megabytes(memory)} of memory and a page can have ${megabytes(ADDRESSABLE)}. Use a smaller format of it.`;
+}
+
 const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString('en')} MB`;
 
-/** Weighs what was found out. */
+/** What it finds out where the GPU cannot have the model. */
+export interface GpuRefusal {
+  gpuRefused: string;
+}
+
+/** Weighs what was found out; `gpuRefused` says why a GPU that is there is not used. */
 export function judgeProbe(
   found: ProbeMessage,
   builds: BuildName[],
   threads: number,
   deviceMemory: number | undefined,
+  gpuRefused?: string,
 ): Probe {
   const { manifest, signedBy, stored } = found;
-  const memory = manifest.memory['cpu'] ?? manifest.file.bytes;
+  const device = builds[0] === 'webgpu' ? 'gpu' : 'cpu';
+  const memory = manifest.memory[device === 'gpu' ? 'webgpu' : 'cpu'] ?? manifest.file.bytes;
   const needed = Math.max(0, manifest.file.bytes - stored);
   const reasons: ProbeReason[] = [];
   const say = (fatal: boolean, code: string, message: string) =>
     reasons.push({ code, message, fatal });
-  if (memory > ADDRESSABLE) {
-    say(
-      true,
-      'memory.too_little',
-      `The model needs ${megabytes(memory)} of memory and a page can have ${megabytes(ADDRESSABLE)}. Use a smaller format of it.`,
-    );
-  } else if (deviceMemory !== undefined && memory > deviceMemory / 2) {
+  if (gpuRefused !== undefined) say(false, 'device.too_small', gpuRefused);
+  const tooLarge = device === 'cpu' ? memoryRefusal(memory) : undefined;
+  if (tooLarge !== undefined) {
+    say(true, 'memory.too_little', tooLarge);
+  } else if (device === 'cpu' && deviceMemory !== undefined && memory > deviceMemory / 2) {
     say(
       memory > deviceMemory,
       memory > deviceMemory ? 'memory.too_little' : 'memory.tight',
@@ -140,7 +154,7 @@ export function judgeProbe(
       ...(signedBy === null ? {} : { signedBy }),
       ...(manifest.license ? { license: manifest.license } : {}),
     },
-    device: 'cpu',
+    device,
     builds,
     threads,
     memory: { needed: memory, ...(deviceMemory === undefined ? {} : { device: deviceMemory }) },

@@ -57,6 +57,17 @@ test('what keeps a model from running is said with its numbers', () => {
   assert.deepEqual(codes(judgeProbe(huge, ['relaxed'], 8, 64 * GB)), ['memory.too_little']);
 });
 
+test('a GPU is told of where it is used, and why it is not where it cannot have the model', () => {
+  const message = found();
+  message.manifest.memory['webgpu'] = 700e6;
+  // A GPU has memory of its own.
+  const gpu = judgeProbe(message, ['webgpu', 'relaxed'], 1, 1 * GB);
+  assert.deepEqual([gpu.device, gpu.memory.needed, codes(gpu)], ['gpu', 700e6, []]);
+  const refused = judgeProbe(message, ['relaxed'], 8, 8 * GB, 'The model does not fit the GPU.');
+  assert.deepEqual([refused.device, refused.canRun], ['cpu', true]);
+  assert.deepEqual(codes(refused), ['device.too_small']);
+});
+
 test('what may turn out badly is said and keeps nothing from running', () => {
   const probe = judgeProbe(found({ seconds_to_verdict: 95.2 }), ['simd'], 1, 1 * GB);
   assert.equal(probe.canRun, true);

@@ -195,6 +195,7 @@ pub(super) async fn all<D: Device>(device: &D) -> Result<usize, Failure> {
             DeviceError::Shape { .. } => matches!(kind, Kind::Shape),
             DeviceError::OutOfRange { .. } => matches!(kind, Kind::Range),
             DeviceError::WeightBytes { .. } => matches!(kind, Kind::Bytes),
+            DeviceError::Wrong(_) => false,
             DeviceError::Lost(_) => matches!(kind, Kind::Lost),
             DeviceError::OutOfMemory { .. } | DeviceError::WeightNotFinite { .. } => false,
         };

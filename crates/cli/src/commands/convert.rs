@@ -9,6 +9,7 @@ use llavaguard_model::config;
 use llavaguard_model::convert::{ConvertOptions, convert};
 
 use crate::args::{Chat, Convert, Rounding};
+use crate::commands::self_test;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::{interrupt, output};
@@ -23,6 +24,7 @@ pub fn run(args: &Convert) -> Result<ExitCode, Failure> {
     });
     progress.clear();
     let report = report?;
+    self_test::add(&args.out, &progress)?;
     for note in &report.notes {
         output::note(&format!("note: {}", output::printable(note)));
     }

@@ -6,13 +6,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use llavaguard_model::ModelConfig;
 use llavaguard_model::gguf::{Gguf, KEY_CONTENT_SHA256};
+use llavaguard_model::{ModelConfig, SelfTest};
 use llavaguard_store::{
     Architecture, Digest, FileInfo, FormatVersion, Formats, Hasher, LanguageShape, License,
     Manifest, Part, SecretKey, VisionShape,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args;
 use crate::commands::convert::refuse_to_replace;
@@ -120,13 +121,21 @@ fn describe(args: &args::Manifest) -> Result<Manifest, Failure> {
             parts: Vec::new(),
         },
         memory: memory(&gguf, &config),
-        self_test: None,
+        self_test: self_test(&gguf)?,
         license: license.map(|text| License {
             text: text.to_owned(),
             url: args.license_url.clone(),
         }),
         signature: None,
     })
+}
+
+/// The golden case the file carries, if it does.
+fn self_test(gguf: &Gguf) -> Result<Option<Value>, Failure> {
+    let test = SelfTest::read(gguf.metadata())?;
+    // By way of text, since numbers of f32 are written with the digits they have. Strings and finite
+    // numbers always have a JSON form.
+    Ok(test.and_then(|test| serde_json::from_str(&serde_json::to_string(&test).ok()?).ok()))
 }
 
 fn architecture(gguf: &Gguf, config: &ModelConfig) -> Architecture {

@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod manifest;
 pub mod policy;
 pub mod prompt;
+pub mod self_test;
 pub mod serve;
 pub mod synth;
 pub mod trace;

@@ -7,6 +7,7 @@ use llavaguard_policy::{ChatWrapping, Policy};
 
 use crate::args::Synth;
 use crate::commands::convert::{refuse_to_replace, written};
+use crate::commands::self_test;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Progress;
@@ -30,6 +31,7 @@ pub fn run(args: &Synth) -> Result<ExitCode, Failure> {
     });
     progress.clear();
     let report = report?;
+    self_test::add(&args.out, &progress)?;
     output::print(&format!(
         "{}: {} tensors, {}, random\n",
         output::printable(&args.out.to_string_lossy()),

@@ -50,6 +50,8 @@ pub struct Gguf {
     data_start: u64,
     file_len: u64,
     metadata: Metadata,
+    /// Where the value of each key begins, behind its type.
+    values: HashMap<String, u64>,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
 }
@@ -64,7 +66,7 @@ impl Gguf {
         let tensor_count = cursor.count("tensors", MAX_TENSORS, 24)?;
         let key_count = cursor.count("metadata keys", MAX_KEYS, 13)?;
 
-        let metadata = read_metadata(&mut cursor, key_count)?;
+        let (metadata, values) = read_metadata(&mut cursor, key_count)?;
         let alignment = read_alignment(&metadata)?;
         let mut tensors = read_tensor_table(&mut cursor, tensor_count)?;
 
@@ -83,6 +85,7 @@ impl Gguf {
             data_start,
             file_len,
             metadata,
+            values,
             tensors,
             by_name,
         })
@@ -111,6 +114,11 @@ impl Gguf {
     /// Keys and values.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The place in the file of a key's value, behind the number of its type.
+    pub fn value_at(&self, key: &str) -> Option<u64> {
+        self.values.get(key).copied()
     }
 
     /// All tensors, in the order of the file's table.
@@ -232,19 +240,23 @@ fn read_preamble(cursor: &mut Cursor<'_>) -> Result<u32, GgufError> {
     }
 }
 
-fn read_metadata(cursor: &mut Cursor<'_>, count: u64) -> Result<Metadata, GgufError> {
+fn read_metadata(
+    cursor: &mut Cursor<'_>,
+    count: u64,
+) -> Result<(Metadata, HashMap<String, u64>), GgufError> {
     let mut metadata = Metadata::new();
-    let mut seen = BTreeSet::new();
+    let mut places = HashMap::new();
     for _ in 0..count {
         let key = cursor.string("a metadata key", MAX_NAME_BYTES)?;
         let kind = cursor.value_type(&key)?;
+        let place = cursor.position;
         let value = cursor.value(&key, kind)?;
-        if !seen.insert(key.clone()) {
+        if places.insert(key.clone(), place).is_some() {
             return Err(malformed(format!("key {key} occurs twice")));
         }
         metadata.push_unchecked(key, value);
     }
-    Ok(metadata)
+    Ok((metadata, places))
 }
 
 fn read_alignment(metadata: &Metadata) -> Result<u64, GgufError> {

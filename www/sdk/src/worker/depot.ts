@@ -25,6 +25,12 @@ export class JobDepot implements Depot {
     return this.#shelf.read(offset, length);
   }
 
+  digest(bytes: Uint8Array): Promise<ArrayBuffer> | undefined {
+    // Pages that are not served over HTTPS have no such thing.
+    const { subtle } = crypto as { subtle?: SubtleCrypto };
+    return subtle?.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+  }
+
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     try {
       await this.#shelf.write(offset, bytes);

@@ -5,9 +5,11 @@ type ThreadedGlue = typeof import('../../wasm/relaxed/llavaguard.js');
 type GpuGlue = typeof import('../../wasm/webgpu/llavaguard.js');
 
 /** What a build's JavaScript offers; the pool's functions only where it has threads, the adapter's
- * only where it has a GPU. */
+ * and the GPU's only where it has one. */
 export type Module = Omit<Glue, 'default' | 'initSync'>
-  & Partial<Pick<ThreadedGlue, 'runPoolThread' | 'startPool'> & Pick<GpuGlue, 'useAdapter'>> & {
+  & Partial<
+    Pick<ThreadedGlue, 'runPoolThread' | 'startPool'> & Pick<GpuGlue, 'prepareGpu' | 'useAdapter'>
+  > & {
     default(options: {
       module_or_path: WebAssembly.Module;
       memory?: WebAssembly.Memory;

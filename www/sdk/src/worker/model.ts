@@ -1,7 +1,8 @@
 import type { Reader } from '../../wasm/simd/llavaguard.js';
-import { LlavaGuardError } from '../errors.js';
+import { LlavaGuardError, toErrorMessage } from '../errors.js';
 import type { ModelMessage } from '../messages.js';
 import type { ModelSource } from '../model-source.js';
+import { memoryRefusal } from '../probe.js';
 import { type About, lockName, MANIFESTS, modelsFolder, storedModels } from '../stored.js';
 import { BlobReader } from './blob-reader.js';
 import { dataUrlBytes } from './data-url.js';
@@ -73,6 +74,9 @@ export async function openModel(
       message: `The manifest names ${read.files.length} files and ${files.length} addresses were given. Give one for each, in its order.`,
     });
   }
+  // Before any of it is fetched.
+  if (module.prepareGpu) await module.prepareGpu(text);
+  else fitMemory(read.manifest);
   const urls = files ?? read.files.map((name) => new URL(encodeURIComponent(name), url).href);
   const { model_id: modelId, name, file } = read.manifest;
   const about = { name, modelId, url, verified: true };
@@ -93,6 +97,12 @@ export async function probeModel(
   if (model instanceof Blob) throw new TypeError('a probe takes the address of a manifest');
   const { text, read } = await readManifest(module, model.url, trustedKeys, job);
   const stored = (await storedModels()).find(({ id }) => id === read.contentId);
+  // What a GPU has against the model is told, not thrown: another build may run it.
+  const refused = await module.prepareGpu?.(text).then(
+    () => undefined,
+    (error: unknown) => toErrorMessage(error, 'device.lost').message,
+  );
+  if (refused !== undefined) return { gpuRefused: refused };
   return {
     manifest: read.manifest,
     signedBy: read.signedBy,
@@ -100,6 +110,12 @@ export async function probeModel(
     free: (await freeBytes()) ?? null,
     ...(JSON.parse(await module.measureSpeed(text)) as object),
   };
+}
+
+/** Refuses a model that no page can hold. */
+function fitMemory({ memory, file }: ReadManifest['manifest']): void {
+  const message = memoryRefusal(memory['cpu'] ?? file.bytes);
+  if (message !== undefined) throw new LlavaGuardError({ code: 'memory.too_little', message });
 }
 
 async function loadInto(

@@ -38,10 +38,19 @@ interface OpenSession {
   detail: Detail;
 }
 
-/** Whether an error says that the GPU is gone, full, or computes wrongly. */
+/** Errors of a GPU that is gone or full for now. */
+const PASSING = ['device.lost', 'device.out_of_memory'];
+/** Errors of a GPU that computes wrongly or cannot have the model, and would not the next time either. */
+const LASTING = ['device.wrong_result', 'device.too_small'];
+
+/** Whether an error has one of these codes. */
+function is(codes: string[], error: unknown): boolean {
+  return codes.includes(toErrorMessage(error, '').code);
+}
+
+/** Whether an error says that the GPU is gone, full, or of no use. */
 function blamesGpu(error: unknown): boolean {
-  const { code } = toErrorMessage(error, '');
-  return code === 'device.lost' || code === 'device.out_of_memory';
+  return is([...PASSING, ...LASTING], error);
 }
 
 /** Answers requests by the engine. */
@@ -176,7 +185,7 @@ export class Service {
         if (this.#build !== 'webgpu' || !blamesGpu(error) || job.cancelled()) throw error;
         const reason = toErrorMessage(error, '').message;
         this.#forgetEngine();
-        if (!retried && (await this.#tryAgain(reason, job))) continue;
+        if (!retried && is(PASSING, error) && (await this.#tryAgain(reason, job))) continue;
         await this.#moveToCpu(reason, job);
       }
     }

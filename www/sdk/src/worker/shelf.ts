@@ -8,7 +8,7 @@ export interface Shelf {
   readonly kind: ModelSource['storage'];
   /** Bytes that were written before; nothing where they were not. */
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
-  /** Writes a whole chunk for good. Takes the bytes before it returns the promise. */
+  /** Writes a whole chunk. Takes the bytes before it returns the promise. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** Forgets everything. */
   clear(): Promise<void>;
@@ -92,7 +92,6 @@ class FileShelf implements Shelf {
     const bytes = new TextEncoder().encode(text);
     writeAll(this.#journal, bytes, 0);
     this.#journal.truncate(bytes.length);
-    this.#journal.flush();
   }
 
   async describe(about: About): Promise<void> {
@@ -115,6 +114,8 @@ class FileShelf implements Shelf {
   }
 
   close(): void {
+    // Written through only now: until then the machine's crash costs a new look at the chunks, and
+    // the browser's costs nothing.
     this.#weights.close();
     this.#journal.close();
   }
@@ -127,7 +128,6 @@ async function openFile(folder: FileSystemDirectoryHandle, name: string) {
 
 function writeAll(file: FileSystemSyncAccessHandle, bytes: Uint8Array, at: number): void {
   const written = file.write(bytes, { at });
-  file.flush();
   if (written !== bytes.length) {
     throw new DOMException('the disk took only a part', 'QuotaExceededError');
   }

@@ -57,6 +57,8 @@ struct Verdict {
     detail: &'static str,
     tiles: u32,
     visual_tokens: u32,
+    /// What the GPU holds behind it: weights, keys and values, activations.
+    device_bytes: u64,
     milliseconds: Spread,
 }
 
@@ -101,6 +103,7 @@ pub async fn measure(
                 detail: detail.name(),
                 tiles: used.tiles,
                 visual_tokens: used.visual_tokens,
+                device_bytes: device.bytes(),
                 milliseconds: Spread::of(times),
             });
         }
@@ -223,8 +226,10 @@ impl Figures {
             } = &verdict.milliseconds;
             let tokens = output::grouped(verdict.visual_tokens.into());
             text.push_str(&format!(
-                "  {:<20} {median:>10.1} {min:>10.1} {max:>10.1}  {} tiles, {tokens} visual tokens\n",
-                verdict.detail, verdict.tiles,
+                "  {:<20} {median:>10.1} {min:>10.1} {max:>10.1}  {} tiles, {tokens} visual tokens, {} of the GPU's memory\n",
+                verdict.detail,
+                verdict.tiles,
+                output::bytes(verdict.device_bytes),
             ));
         }
         text

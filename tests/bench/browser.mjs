@@ -60,16 +60,17 @@ const contestant = ({ name, module, call, threads, options }) => ({
   },
 });
 
-/** Threads and builds of LlavaGuard; the plain build has one thread. */
+/** Builds of LlavaGuard and their threads. */
 const BUILDS = /** @type {const} */ ([
   ['relaxed', 2],
   ['relaxed', 1],
+  ['relaxed-single', 1],
   ['simd', 1],
 ]);
 
 /** @type {Contestant[]} */
 const CONTESTANTS = [
-  // The plain build in q4_0 alone: it takes minutes in either.
+  // The builds for pages without threads in q4_0 alone: they take minutes.
   ...['q4_0', 'q8_0'].flatMap((format) =>
     BUILDS.filter(([build]) => format === 'q4_0' || build === 'relaxed').map(([build, threads]) =>
       contestant({

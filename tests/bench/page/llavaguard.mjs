@@ -6,7 +6,7 @@ const HEIGHT = 480;
 /**
  * Loads a model and judges a picture at detail `low`.
  *
- * @param {{ model: string, build: 'relaxed' | 'simd', threads: number, tokens: number }} options
+ * @param {{ model: string, build: 'relaxed' | 'relaxed-single' | 'simd', threads: number, tokens: number }} options
  */
 export async function run({ model, build, threads, tokens }) {
   const url = '/www/sdk/dist/index.js';

@@ -300,6 +300,7 @@ describe('the audit view', () => {
     assert.equal(await rowOf(page, PISTOL).first().getAttribute('data-rating'), 'Unsafe');
     assert.deepEqual(await violations(page), []);
     await stale.locator('button').click();
+    await auditIs(page, 'running');
     await auditIs(page, 'idle');
     await stale.waitFor({ state: 'detached' });
     assert.equal(await rowOf(page, PISTOL).first().getAttribute('data-rating'), 'Safe');
@@ -407,10 +408,7 @@ describe('the audit view', () => {
     await german.locator('#audit-folder').setInputFiles(join(folder, 'album', 'more'));
     await auditIs(german, 'idle');
     assert.match(await german.locator('#audit-status').innerText(), /1 von 1 Bildern beurteilt/);
-    assert.equal(
-      await german.locator('.audit-grid-body .badge').innerText(),
-      'Unbedenklich',
-    );
+    assert.equal(await german.locator('.audit-grid-body .badge').innerText(), 'Unbedenklich');
     assert.deepEqual(await violations(german), []);
     const { text } = await saved(german, '#audit-export-report');
     assert.match(text, /<html lang="de">/);

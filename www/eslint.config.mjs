@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['**/dist/', '**/wasm/', '**/node_modules/']),
+  globalIgnores(['**/dist/', '**/docs/', '**/wasm/', '**/node_modules/']),
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,
@@ -16,6 +16,15 @@ export default defineConfig(
       '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       'no-console': 'error',
     },
+  },
+  {
+    // Examples are read as they are: no types, the browser's own names.
+    files: ['examples/**/*.{js,jsx}'],
+    extends: [tseslint.configs.disableTypeChecked],
+    languageOptions: {
+      parserOptions: { projectService: false, ecmaFeatures: { jsx: true } },
+    },
+    rules: { 'no-undef': 'off', 'no-console': 'off' },
   },
   {
     // Tests and scripts: tsc checks them too; they may write to the terminal.

@@ -120,6 +120,18 @@ need_packages() {
   once packages "$(fingerprint www/package-lock.json)" install_packages
 }
 
+install_project_tools() {
+  step "installing the bundlers of the test projects"
+  npm ci --prefix tests/projects --no-fund --no-audit --loglevel=error >&2
+}
+
+# What tests/projects and www/examples are built and checked with.
+need_project_tools() {
+  need_node
+  [[ -d tests/projects/node_modules ]] || rm -f "$TOOLS/stamps/projects"
+  once projects "$(fingerprint tests/projects/package-lock.json)" install_project_tools
+}
+
 # Sets CHROMIUM to a browser, the caller's own choice first.
 need_chromium() {
   local name

@@ -35,7 +35,12 @@ export const PROBES = {
 
 /** What of the environment the choice depends on. */
 export interface Environment {
-  WebAssembly: { validate(bytes: Uint8Array<ArrayBuffer>): boolean };
+  /** Tells which modules are valid here. */
+  WebAssembly: {
+    /** Whether bytes are a module that is valid here. */
+    validate(bytes: Uint8Array<ArrayBuffer>): boolean;
+  };
+  /** Whether memory can be shared with threads. */
   crossOriginIsolated?: boolean;
 }
 
@@ -63,6 +68,7 @@ export interface Adapter {
 
 /** The part of WebGPU that is looked at. */
 export interface Gpu {
+  /** Gives an adapter, where there is one. */
   requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{
     info: {
       vendor: string;

@@ -7,8 +7,15 @@ export type {
   Timings,
   Verdict,
 } from './assessment.js';
-export { type Adapter, type BuildName, cpuBuilds, gpuAdapter } from './builds.js';
-export { LlavaGuardError } from './errors.js';
+export {
+  type Adapter,
+  type BuildName,
+  cpuBuilds,
+  type Environment,
+  type Gpu,
+  gpuAdapter,
+} from './builds.js';
+export { type ErrorMessage, LlavaGuardError } from './errors.js';
 export type { GuardEvent } from './events.js';
 export {
   type AssessManyOptions,

@@ -21,7 +21,7 @@ const Base =
  */
 export class LlavaGuardUpload extends Base {
   static readonly formAssociated = true;
-  static readonly observedAttributes = ['accept', 'multiple', 'required', 'disabled'];
+  static readonly observedAttributes = ['name', 'accept', 'multiple', 'required', 'disabled'];
 
   readonly #internals: ElementInternals;
   readonly #checks: Checks;
@@ -97,54 +97,102 @@ export class LlavaGuardUpload extends Base {
   /** Takes files as if they were chosen. */
   add(files: Iterable<File>): void {
     const taken = [...files];
-    const several = this.hasAttribute('multiple');
+    const several = this.multiple;
     const before = several ? this.#checks.files.map(({ file }) => file) : [];
     this.#checks.set([...before, ...(several ? taken : taken.slice(0, 1))]);
   }
 
+  /** The form it belongs to. */
   get form(): HTMLFormElement | null {
     return this.#internals.form;
   }
 
+  /** The field's name in the form. */
   get name(): string {
     return this.getAttribute('name') ?? '';
   }
 
+  set name(name: string) {
+    this.setAttribute('name', name);
+  }
+
+  /** What the file dialogue offers; nothing is let through or refused for it. */
+  get accept(): string {
+    return this.getAttribute('accept') ?? '';
+  }
+
+  set accept(accept: string) {
+    this.setAttribute('accept', accept);
+  }
+
+  /** Whether it takes several files. */
+  get multiple(): boolean {
+    return this.hasAttribute('multiple');
+  }
+
+  set multiple(multiple: boolean) {
+    this.toggleAttribute('multiple', multiple);
+  }
+
+  /** Whether the form needs a file. */
+  get required(): boolean {
+    return this.hasAttribute('required');
+  }
+
+  set required(required: boolean) {
+    this.toggleAttribute('required', required);
+  }
+
+  /** Whether it takes none. */
+  get disabled(): boolean {
+    return this.hasAttribute('disabled');
+  }
+
+  set disabled(disabled: boolean) {
+    this.toggleAttribute('disabled', disabled);
+  }
+
+  /** What keeps the form from being sent. */
   get validity(): ValidityState {
     return this.#internals.validity;
   }
 
+  /** The same in a sentence; empty where nothing does. */
   get validationMessage(): string {
     return this.#internals.validationMessage;
   }
 
+  /** Whether the form may be sent, as far as this field goes. */
   checkValidity(): boolean {
     return this.#internals.checkValidity();
   }
 
+  /** The same, and the browser tells the user. */
   reportValidity(): boolean {
     return this.#internals.reportValidity();
   }
 
+  /** @internal */
   attributeChangedCallback(): void {
-    const accept = this.getAttribute('accept');
-    if (accept === null) this.#input.removeAttribute('accept');
-    else this.#input.accept = accept;
-    this.#input.multiple = this.hasAttribute('multiple');
-    this.#input.disabled = this.#disabledByForm || this.hasAttribute('disabled');
+    this.#input.accept = this.accept;
+    this.#input.multiple = this.multiple;
+    this.#input.disabled = this.#disabledByForm || this.disabled;
     this.#label();
     this.#settle();
   }
 
+  /** @internal */
   formDisabledCallback(disabled: boolean): void {
     this.#disabledByForm = disabled;
     this.attributeChangedCallback();
   }
 
+  /** @internal */
   formResetCallback(): void {
     this.#checks.set([]);
   }
 
+  /** @internal */
   disconnectedCallback(): void {
     // It may only have been moved.
     queueMicrotask(() => {
@@ -152,6 +200,7 @@ export class LlavaGuardUpload extends Base {
     });
   }
 
+  /** @internal */
   connectedCallback(): void {
     if (this.#checks.files.some(({ status }) => status === 'checking')) this.#checks.again();
   }
@@ -208,7 +257,7 @@ export class LlavaGuardUpload extends Base {
     const message = obstacle(files, this.#strings);
     if (message !== '') {
       this.#internals.setValidity({ customError: true }, message, this.#input);
-    } else if (files.length === 0 && this.hasAttribute('required')) {
+    } else if (files.length === 0 && this.required) {
       const none = this.#strings.noneChosen;
       this.#internals.setValidity({ valueMissing: true }, none, this.#input);
     } else {
@@ -220,4 +269,10 @@ export class LlavaGuardUpload extends Base {
 /** Registers `<llavaguard-upload>`, or the element under another name; again does nothing. */
 export function defineUploadElement(name = 'llavaguard-upload'): void {
   if (!customElements.get(name)) customElements.define(name, class extends LlavaGuardUpload {});
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'llavaguard-upload': LlavaGuardUpload;
+  }
 }

@@ -2,9 +2,8 @@ import type { CheckedFile, Checks } from './checks.js';
 import { obstacle } from './message.js';
 import type { UploadStrings } from './strings.js';
 
-const MARKS: Record<CheckedFile['status'], string> = {
-  waiting: '…',
-  checking: '…',
+/** Before a status, for those who do not see its colour. */
+const MARKS: Partial<Record<CheckedFile['status'], string>> = {
   allowed: '✓',
   blocked: '✕',
   undecided: '?',
@@ -104,7 +103,8 @@ export class FilesView {
     const parts: HTMLElement[] = [];
     const head = make('div', 'head');
     const state = make('span', 'status', { text: strings[status], part: 'status' });
-    state.dataset['mark'] = MARKS[status];
+    const mark = MARKS[status];
+    if (mark !== undefined) state.dataset['mark'] = mark;
     head.append(make('span', 'name', { text: file.name }), state);
     parts.push(head);
     if (status === 'checking') parts.push(make('div', 'bar'));

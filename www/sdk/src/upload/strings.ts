@@ -8,32 +8,47 @@ export interface UploadStrings {
   private: string;
   /** Names the list of files. */
   list: string;
-  /** What became of a file. */
+  /** Status of a file whose turn has not come. */
   waiting: string;
+  /** Status of a file that is being judged. */
   checking: string;
+  /** Status of a file that may be sent. */
   allowed: string;
+  /** Status of a file that was judged and may not be sent. */
   blocked: string;
+  /** Status of a file that could not be judged. */
   undecided: string;
   /** Why it is blocked; `rationale` is the model's own text, empty where it was not asked for. */
   because: (category: string, rationale: string) => string;
   /** Why it could not be checked, in the error's words. */
   notChecked: (reason: string) => string;
-  /** Buttons of a file; `name` is for screen readers, which hear them out of place. */
+  /** The button that takes a file out. */
   remove: string;
+  /** The same for screen readers, which hear it away from its file. */
   removeNamed: (name: string) => string;
+  /** The button that has a file judged once more. */
   again: string;
+  /** The same for screen readers. */
   againNamed: (name: string) => string;
+  /** The button that appeals. */
   appeal: string;
+  /** The same for screen readers. */
   appealNamed: (name: string) => string;
-  /** What became of an appeal. */
+  /** The appeal is before the site. */
   appealing: string;
+  /** The site allowed the file. */
   appealGranted: string;
+  /** It did not. */
   appealRefused: string;
+  /** The site's answer did not come. */
   appealFailed: string;
-  /** Told to screen readers, and shown by the browser where a form is submitted too early. */
+  /** Where a form is sent too early; like what follows told to screen readers too. */
   stillChecking: (files: number) => string;
+  /** Where files keep a form from being sent. */
   someBlocked: (blocked: number, undecided: number) => string;
+  /** Where none does. */
   allAllowed: (files: number) => string;
+  /** Where a required field has no file. */
   noneChosen: string;
 }
 

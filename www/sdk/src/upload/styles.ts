@@ -64,9 +64,8 @@ input:disabled + .choose { opacity: 0.5; cursor: not-allowed; }
 .file[data-status="allowed"] .status { color: var(--llavaguard-allowed); }
 .file[data-status="blocked"] .status { color: var(--llavaguard-blocked); }
 .file[data-status="undecided"] .status { color: var(--llavaguard-undecided); }
-.status::before { content: attr(data-mark); margin-inline-end: 0.35em; }
+.status[data-mark]::before { content: attr(data-mark); margin-inline-end: 0.35em; }
 .why, .note { font-size: 0.9em; overflow-wrap: anywhere; }
-.why { max-height: 9em; overflow-y: auto; }
 .note { color: var(--llavaguard-quiet); }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.4rem; }
 .buttons, .why, .note { grid-column: 2; }

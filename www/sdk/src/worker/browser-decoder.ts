@@ -31,7 +31,8 @@ export async function decodeByBrowser(
     const file = new Blob([bytes as Uint8Array<ArrayBuffer>], { type: mimeType(bytes) });
     bitmap = await createImageBitmap(file, BITMAP_OPTIONS);
   } catch (error) {
-    const message = `${unread.message} This browser does not read it either (${toErrorMessage(error, '').message}).`;
+    const reason = toErrorMessage(error, '').message.replace(/\.$/, '');
+    const message = `${unread.message} This browser does not read it either (${reason}).`;
     throw new LlavaGuardError({ ...unread, message });
   }
   try {

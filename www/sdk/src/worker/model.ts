@@ -4,6 +4,7 @@ import type { ModelMessage } from '../messages.js';
 import type { ModelSource } from '../model-source.js';
 import { type About, lockName, MANIFESTS, modelsFolder, storedModels } from '../stored.js';
 import { BlobReader } from './blob-reader.js';
+import { dataUrlBytes } from './data-url.js';
 import { freeBytes, JobDepot } from './depot.js';
 import type { Module } from './glue.js';
 import type { Job } from './job.js';
@@ -171,6 +172,9 @@ async function readManifest(
 
 /** A manifest from its address, or as it was last time where that cannot be reached. */
 async function manifestText(url: string, job: Job): Promise<string> {
+  // Bundlers put small files into the script itself.
+  const inlined = dataUrlBytes(url);
+  if (inlined) return new TextDecoder().decode(inlined);
   const folder = await (
     await modelsFolder(true)
   )

@@ -17,10 +17,21 @@ export async function startThreads(
   await Promise.all(started);
 }
 
+/** What kind of script this is: some bundlers make a classic one of it, whose threads must be that too. */
+function ownType(): WorkerType {
+  try {
+    // Does nothing in a classic worker and is refused in a module.
+    (self as unknown as { importScripts(): void }).importScripts();
+    return 'classic';
+  } catch {
+    return 'module';
+  }
+}
+
 function startThread(index: number, module: WebAssembly.Module, memory: WebAssembly.Memory) {
   const { port1, port2 } = new MessageChannel();
   self.postMessage({ type: 'thread', crashPort: port1 } satisfies FromWorker, [port1]);
-  const worker = new Worker(self.location.href, { type: 'module', name: `llavaguard-${index}` });
+  const worker = new Worker(self.location.href, { type: ownType(), name: `llavaguard-${index}` });
   return new Promise<void>((resolve, reject) => {
     worker.onmessage = (event: MessageEvent) => {
       if (event.data === READY) resolve();

@@ -1,0 +1,12 @@
+import { LlavaGuard } from './node_modules/llavaguard/dist/index.js';
+import { demoModel } from './node_modules/llavaguard-demo-model/index.js';
+
+const output = document.querySelector('output');
+try {
+  const guard = await LlavaGuard.load({ model: demoModel });
+  const { rating, category } = await guard.assess('photo.jpg', { detail: 'low', rationale: false });
+  output.textContent = JSON.stringify({ rating, category: category.id, build: guard.build });
+} catch (error) {
+  output.textContent = JSON.stringify({ error: String(error) });
+}
+output.dataset.done = '';

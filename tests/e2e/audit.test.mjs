@@ -68,7 +68,11 @@ describe('the audit view', () => {
   before(async () => {
     browser = await launch();
     server = await serve({ onRequest: (address) => served.push(address) });
-    page = await openDemo(browser, server.url, { viewport: { width: 1280, height: 900 } });
+    // Without motion, so that axe never meets a colour half-way.
+    page = await openDemo(browser, server.url, {
+      viewport: { width: 1280, height: 900 },
+      reducedMotion: 'reduce',
+    });
     page.on('console', (message) => {
       if (message.type() === 'error') complaints.push(message.text());
     });
@@ -286,6 +290,27 @@ describe('the audit view', () => {
     assert.match(await page.locator('#audit-status').innerText(), /^14 of 14/);
   });
 
+  test('goes on with another build where that is chosen meanwhile', async () => {
+    await page.locator('#audit-clear').click();
+    await page.locator('#audit-clear-yes').click();
+    await page.locator('#audit-folder').setInputFiles(join(folder, 'album'));
+    await auditIs(page, 'running');
+    for (const build of ['simd', 'relaxed']) {
+      await page.evaluate(() => {
+        location.hash = '#/models';
+      });
+      await page.locator(`input[name="build"][value="${build}"]`).check();
+      await page.locator(`#model-status[data-build="${build}"]`).waitFor();
+    }
+    await page.evaluate(() => {
+      location.hash = '#/audit';
+    });
+    await auditIs(page, 'idle');
+    assert.match(await page.locator('#audit-status').innerText(), /^14 of 14/);
+    assert.equal(await page.locator('#audit-error').count(), 0);
+    assert.equal((await column(page, 2)).filter((text) => text === 'Not judged').length, 1);
+  });
+
   test('rows of another policy are marked, and judged anew when asked', async () => {
     await page.evaluate(() => {
       location.hash = '#/judge';
@@ -400,7 +425,7 @@ describe('the audit view', () => {
   });
 
   test('speaks German when asked, and at the next visit', async () => {
-    const german = await openDemo(browser, server.url);
+    const german = await openDemo(browser, server.url, { reducedMotion: 'reduce' });
     await goToAudit(german);
     await german.getByLabel('Language').selectOption('de');
     await german.getByRole('heading', { name: 'Einen Ordner prüfen' }).waitFor();

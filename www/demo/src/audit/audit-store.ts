@@ -213,20 +213,29 @@ class AuditStore {
   }
 
   async #judge(file: Blob, aborted: AbortSignal): Promise<Assessment> {
-    await engineSettled(aborted);
-    const assessment = await engine.use((guard) =>
-      guard.assess(file, {
-        // Where there is an engine the policy in force is known by now.
-        policy: policy.description.value?.document ?? '',
-        detail: this.detail.value,
-        rationale: this.reasons.value,
-        // What is asked for under Judge meanwhile comes first.
-        priority: 'background',
-        signal: aborted,
-      }),
-    );
-    this.#unsaved.value = true;
-    return assessment;
+    for (;;) {
+      await engineSettled(aborted);
+      const before = engine.guard.value;
+      try {
+        const assessment = await engine.use((guard) =>
+          guard.assess(file, {
+            // Where there is an engine the policy in force is known by now.
+            policy: policy.description.value?.document ?? '',
+            detail: this.detail.value,
+            rationale: this.reasons.value,
+            // What is asked for under Judge meanwhile comes first.
+            priority: 'background',
+            signal: aborted,
+          }),
+        );
+        this.#unsaved.value = true;
+        return assessment;
+      } catch (error) {
+        // Another model or build has taken its place: the picture is judged by that.
+        const replaced = engine.guard.value !== undefined && engine.guard.value !== before;
+        if (errorCode(error) !== 'guard.disposed' || !replaced) throw error;
+      }
+    }
   }
 }
 

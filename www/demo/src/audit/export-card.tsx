@@ -8,6 +8,7 @@ import { audit } from './audit-store.js';
 import { charted } from './charts-card.js';
 import { drawCharts } from './charts.js';
 import { csv } from './csv.js';
+import { Check } from './fields.js';
 import { jsonLines, recordOf } from './records.js';
 import { report, type ReportTexts } from './report.js';
 import type { Row } from './row.js';
@@ -47,17 +48,15 @@ export function ExportCard() {
     <section class="card" id="audit-export" aria-labelledby="audit-export-heading">
       <div class="card-head">
         <h2 id="audit-export-heading">{text.heading}</h2>
-        <label class="inline-field">
-          <input
-            id="audit-only-shown"
-            type="checkbox"
-            checked={onlyShown.value}
-            onChange={(event) => {
-              onlyShown.value = event.currentTarget.checked;
-            }}
-          />
+        <Check
+          id="audit-only-shown"
+          checked={onlyShown.value}
+          onChange={(only) => {
+            onlyShown.value = only;
+          }}
+        >
           {text.onlyShown}
-        </label>
+        </Check>
       </div>
       <div class="audit-buttons">
         {(['csv', 'jsonl', 'report'] as const).map((kind) => (

@@ -1,6 +1,7 @@
 import { whole } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
+import { Check, Choice } from './fields.js';
 import { type Filter, SHOW_ALL, type SortKey } from './view.js';
 
 const STATES: Filter['state'][] = ['all', 'Unsafe', 'Safe', 'failed', 'waiting'];
@@ -56,53 +57,43 @@ export function Filters() {
       </label>
       <label class="audit-field">
         {text.filters.category}
-        <select
+        <Choice
           id="audit-category"
           value={filter.category}
-          onChange={(event) => {
-            change({ category: event.currentTarget.value });
+          options={[
+            ['', text.filters.anyCategory],
+            ...counts.categories.map(({ id, name, safe, unsafe }): [string, string] => [
+              id,
+              `${name} (${whole(safe + unsafe)})`,
+            ]),
+          ]}
+          onChange={(category) => {
+            change({ category });
           }}
-        >
-          <option value="">{text.filters.anyCategory}</option>
-          {counts.categories.map(({ id, name, safe, unsafe }) => (
-            <option key={id} value={id}>
-              {`${name} (${whole(safe + unsafe)})`}
-            </option>
-          ))}
-        </select>
+        />
       </label>
       <label class="audit-field">
         {text.filters.review}
-        <select
+        <Choice
           id="audit-review"
           value={filter.review}
-          onChange={(event) => {
-            change({ review: event.currentTarget.value as Filter['review'] });
+          options={REVIEWS.map((review) => [review, text.filters.reviews[review]])}
+          onChange={(review) => {
+            change({ review });
           }}
-        >
-          {REVIEWS.map((review) => (
-            <option key={review} value={review}>
-              {text.filters.reviews[review]}
-            </option>
-          ))}
-        </select>
+        />
       </label>
       <div class="audit-field">
         <label for="audit-sort">{text.filters.sort}</label>
         <span class="audit-sort">
-          <select
+          <Choice
             id="audit-sort"
             value={sort.key}
-            onChange={(event) => {
-              audit.sort.value = { ...sort, key: event.currentTarget.value as SortKey };
+            options={KEYS.map((key) => [key, text.columns[key]])}
+            onChange={(key) => {
+              audit.sort.value = { ...sort, key };
             }}
-          >
-            {KEYS.map((key) => (
-              <option key={key} value={key}>
-                {text.columns[key]}
-              </option>
-            ))}
-          </select>
+          />
           <button
             class="button small"
             id="audit-direction"
@@ -118,17 +109,15 @@ export function Filters() {
         </span>
       </div>
       {(audit.stale.value.length > 0 || filter.stale) && (
-        <label class="inline-field">
-          <input
-            id="audit-stale-only"
-            type="checkbox"
-            checked={filter.stale}
-            onChange={(event) => {
-              change({ stale: event.currentTarget.checked });
-            }}
-          />
+        <Check
+          id="audit-stale-only"
+          checked={filter.stale}
+          onChange={(stale) => {
+            change({ stale });
+          }}
+        >
           {text.filters.stale}
-        </label>
+        </Check>
       )}
       {filtered && (
         <button

@@ -4,6 +4,7 @@ import { whole } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
 import { Details } from './details.js';
+import { Check } from './fields.js';
 import { Filters } from './filters.js';
 import { Grid } from './grid.js';
 import { Keys } from './keys.js';
@@ -28,17 +29,15 @@ export function PicturesCard() {
         <h2 id="audit-pictures-heading" aria-live="polite">
           {text.table(whole(shown.length), whole(total))}
         </h2>
-        <label class="inline-field">
-          <input
-            id="audit-blur"
-            type="checkbox"
-            checked={audit.blur.value}
-            onChange={(event) => {
-              audit.blur.value = event.currentTarget.checked;
-            }}
-          />
+        <Check
+          id="audit-blur"
+          checked={audit.blur.value}
+          onChange={(blur) => {
+            audit.blur.value = blur;
+          }}
+        >
           {text.filters.blur}
-        </label>
+        </Check>
       </div>
       <Filters />
       <div class="audit-table" data-open={row !== undefined}>

@@ -182,10 +182,10 @@ const STYLE = `
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main{max-width:68rem;margin:0 auto;padding:2rem 1rem}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .5rem}
-p{margin:.35rem 0}.summary{font-size:1.1rem}.quiet{color:var(--quiet);font-size:.9rem}
+p{margin:.35rem 0}.summary{font-size:1.1em}.quiet{color:var(--quiet);font-size:.9em}
 dl{display:grid;grid-template-columns:auto minmax(0,1fr);gap:.1rem 1rem}dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}
 .charts{display:flex;flex-wrap:wrap;gap:1rem}.chart{display:block;max-width:100%;height:auto;overflow:visible;font-family:inherit}.chart text{white-space:pre}
-table{width:100%;border-collapse:collapse;font-size:.9rem}
+table{width:100%;border-collapse:collapse;font-size:.9em}
 th,td{padding:.4rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;font-weight:inherit}
 thead th{color:var(--quiet)}.counts td,.counts thead th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}.counts{max-width:42rem;margin-top:1rem}
 .picture{display:flex;gap:.7rem;align-items:center;min-width:11rem}
@@ -194,9 +194,10 @@ thead th{color:var(--quiet)}.counts td,.counts thead th:not(:first-child){text-a
 .Unsafe img,.open img{filter:blur(8px)}
 main:has(.reveal input:checked) img{filter:none}
 .path,.note,q{overflow-wrap:anywhere}.pictures td:nth-child(2),.pictures td:nth-child(3){white-space:nowrap}.pictures td:nth-child(5){min-width:6rem}
-.note{margin:.15rem 0 0;color:var(--quiet);font-size:.85rem}
+.note{margin:.15rem 0 0;color:var(--quiet);font-size:.95em}
 @media (max-width:40rem){thead{display:none}.counts thead{display:table-header-group}.pictures tr{display:grid;padding:.5rem 0;border-bottom:1px solid var(--line)}.pictures td:nth-child(n){white-space:normal;border:0;padding:.1rem 0}.pictures td:empty{display:none}}
-@media print{main{max-width:none;padding:0}body{font-size:11px}tr,.charts,.chart{break-inside:avoid}thead{display:table-header-group}.reveal{display:none}.counts{max-width:none}}
+@page{margin:15mm}
+@media print{.charts{flex-wrap:nowrap}.chart{width:49%}main{max-width:none;padding:0}body{font-size:11px}tr,.charts,.chart{break-inside:avoid}thead{display:table-header-group}.reveal{display:none}.counts{max-width:none}}
 `
   .trim()
   .replaceAll('\n', '');

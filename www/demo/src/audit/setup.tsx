@@ -4,6 +4,7 @@ import { policy } from '../policy/policy-store.js';
 import { addressOf } from '../shared/route.js';
 import { strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
+import { Check, Choice } from './fields.js';
 
 const LEVELS: Detail[] = ['low', 'auto', 'high'];
 
@@ -16,31 +17,24 @@ export function Setup() {
       <legend class="visually-hidden">{text.setup}</legend>
       <label class="inline-field">
         {text.detail}
-        <select
+        <Choice
           id="audit-detail"
           value={audit.detail.value}
-          onChange={(event) => {
-            audit.detail.value = event.currentTarget.value as Detail;
-          }}
-        >
-          {LEVELS.map((level) => (
-            <option key={level} value={level}>
-              {picture.levels[level]}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label class="inline-field">
-        <input
-          id="audit-reasons"
-          type="checkbox"
-          checked={audit.reasons.value}
-          onChange={(event) => {
-            audit.reasons.value = event.currentTarget.checked;
+          options={LEVELS.map((level) => [level, picture.levels[level]])}
+          onChange={(detail) => {
+            audit.detail.value = detail;
           }}
         />
-        {text.reasons}
       </label>
+      <Check
+        id="audit-reasons"
+        checked={audit.reasons.value}
+        onChange={(reasons) => {
+          audit.reasons.value = reasons;
+        }}
+      >
+        {text.reasons}
+      </Check>
       <p class="quiet">
         {name !== undefined && text.policy(name)}{' '}
         <a href={addressOf('judge')}>{text.changePolicy}</a>

@@ -11,7 +11,10 @@ export interface PagePolicy {
 }
 
 /** LlavaGuard's own policy, decided as the model decides. */
-export const DEFAULT_POLICY: PagePolicy = { document: {}, thresholds: {} };
+export const DEFAULT_POLICY: PagePolicy = {
+  document: { base: 'llavaguard-v1.2' },
+  thresholds: {},
+};
 
 const KEY = 'llavaguard-policy';
 /** Steps that can be undone. */
@@ -147,7 +150,7 @@ function same(a: PagePolicy, b: PagePolicy): boolean {
 function remembered(): PagePolicy {
   try {
     const found = JSON.parse(localStorage.getItem(KEY) ?? '') as Partial<PagePolicy>;
-    return { document: found.document ?? {}, thresholds: found.thresholds ?? {} };
+    return { ...DEFAULT_POLICY, ...found };
   } catch {
     return DEFAULT_POLICY;
   }

@@ -21,13 +21,14 @@ export function PolicyToolbar() {
     }
   };
   const share = async () => {
-    const address = await linkTo(policy.current.value);
+    const of = policy.current.value;
+    const address = await linkTo(of);
     const copied = await navigator.clipboard.writeText(address).then(
       () => true,
       () => false,
     );
-    tell(copied ? text.linkCopied : text.linkShown);
-    link.value = address;
+    tell('');
+    link.value = { address, of, copied };
   };
   const save = () => {
     const { current, description } = policy;
@@ -78,19 +79,33 @@ export function PolicyToolbar() {
       <p class="quiet told" id="policy-told" role="status">
         {told.value}
       </p>
-      {link.value !== undefined && (
-        <input
-          class="link"
-          id="policy-link"
-          readOnly
-          value={link.value}
-          aria-label={text.link}
-          onFocus={(event) => {
-            event.currentTarget.select();
-          }}
-        />
-      )}
+      <SharedLink />
       <ErrorMessage id="policy-failure" error={failure.value} />
+    </div>
+  );
+}
+
+/** The link that was made, until the policy is another one. */
+function SharedLink() {
+  const { policy: text } = strings.value;
+  const made = link.value?.of === policy.current.value ? link.value : undefined;
+  return (
+    <div role="status">
+      {made && (
+        <>
+          <p class="quiet">{made.copied ? text.linkCopied : text.linkShown}</p>
+          <input
+            class="link"
+            id="policy-link"
+            readOnly
+            value={made.address}
+            aria-label={text.link}
+            onFocus={(event) => {
+              event.currentTarget.select();
+            }}
+          />
+        </>
+      )}
     </div>
   );
 }

@@ -1,11 +1,15 @@
 import { signal } from '@preact/signals';
 
+import type { PagePolicy } from './policy-store.js';
+
 /** What happened last to the whole policy (imported, shared…), for people. */
 export const told = signal('');
 /** Why the last import did not come about. */
 export const failure = signal<unknown>(undefined);
-/** The link that was made last. */
-export const link = signal<string | undefined>(undefined);
+/** The link that was made last; it holds as long as its policy is in force. */
+export const link = signal<{ address: string; of: PagePolicy; copied: boolean } | undefined>(
+  undefined,
+);
 
 /** Says what happened; what was said before no longer holds. */
 export function tell(message: string): void {

@@ -480,7 +480,7 @@ export const de: Strings = {
     details: {
       heading: 'Bild',
       choose: 'Wählen Sie eine Zeile, um ihr Bild zu sehen und ihr Urteil nachzuprüfen.',
-      back: 'Zurück zur Tabelle',
+      back: 'Zur Tabelle',
       previous: 'Voriges',
       next: 'Nächstes',
       alt: (name) => `Das Bild ${name}`,

@@ -473,7 +473,7 @@ export const en = {
     details: {
       heading: 'Picture',
       choose: 'Choose a row to see its picture and to review its verdict.',
-      back: 'Back to the table',
+      back: 'To the table',
       previous: 'Previous',
       next: 'Next',
       alt: (name: string) => `The picture ${name}`,

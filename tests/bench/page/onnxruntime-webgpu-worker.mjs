@@ -6,7 +6,7 @@ import { answer } from './call.mjs';
 import { productsModel } from './onnx.mjs';
 
 /** Products in one run of a model, so that what a run costs beside them is shared out. */
-const COUNT = 16;
+const COUNT = 4;
 
 /**
  * @typedef {{ format: 'f32' | '4bit', leastMs: number, shapes: [number, number, number][] }} Job

@@ -7,14 +7,15 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const run = promisify(execFile);
+/** Runs a program; rejects with what it wrote where it fails. */
+export const run = promisify(execFile);
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 /** The locked tools, with React. */
 export const TOOLS = join(REPOSITORY, 'tests/projects/node_modules');
 
 /**
  * A place with the tarballs of the package and the demo model installed.
- * @returns {Promise<{ tarballs: string[], build: (project: string, prepare?: (folder: string) => void) => Promise<string>, remove: () => void }>}
+ * @returns {Promise<{ folder: string, tarballs: string[], build: (project: string, prepare?: (folder: string) => void) => Promise<string>, remove: () => void }>}
  *   `build` copies a project of the repository, builds it and gives where it is
  */
 export async function installPackage() {
@@ -34,6 +35,7 @@ export async function installPackage() {
     symlinkSync(join(TOOLS, name), join(place, 'node_modules', name));
   }
   return {
+    folder: place,
     tarballs: packed,
     build: async (project, prepare = () => undefined) => {
       // With what lies beside it: examples share their looks.

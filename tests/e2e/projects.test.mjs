@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { launch, serve } from './browser.mjs';
 import { photo } from './materials.mjs';
-import { installPackage, TOOLS } from './package-projects.mjs';
+import { installPackage, run, TOOLS } from './package-projects.mjs';
 
 /** @typedef {import('./browser.mjs').Page} Page */
+
+const TYPESCRIPT = fileURLToPath(new URL('../../www/node_modules/.bin/tsc', import.meta.url));
 
 describe('the packed package', () => {
   /** @type {import('./browser.mjs').Browser} */
@@ -141,6 +143,43 @@ describe('the packed package', () => {
     assert.match(withheld.join('\n'), /O6: Weapons[^]*cut short/);
     assert.deepEqual(complaints, []);
     await close();
+  });
+
+  test('has types that a strict project compiles with', async () => {
+    writeFileSync(
+      join(installed.folder, 'strict.mts'),
+      `import { LlavaGuard, LlavaGuardError, type Assessment } from 'llavaguard';
+      import { demoModel } from 'llavaguard-demo-model';
+      import { defineUploadElement, guardedFetch, guardFileInput } from 'llavaguard/upload';
+      export async function use(files: File[], input: HTMLInputElement): Promise<Assessment[]> {
+        const guard = await LlavaGuard.load({ model: demoModel });
+        const found: Assessment[] = [];
+        for await (const result of guard.assessMany(files, { detail: 'low' })) {
+          if (result.status === 'judged') found.push(result.assessment);
+          else if (result.error instanceof LlavaGuardError) console.warn(result.image.name);
+        }
+        for await (const event of guard.stream(input.value)) {
+          if (event.type === 'done') found.push(event.assessment);
+        }
+        defineUploadElement();
+        const element = document.querySelector('llavaguard-upload');
+        if (element) element.guard = guard;
+        guardFileInput(input, guard, { undecided: 'block' });
+        await guardedFetch(guard)('/x', { method: 'POST', body: new FormData() });
+        return found;
+      }`,
+    );
+    const strict = '--noEmit --strict --exactOptionalPropertyTypes --target ES2022';
+    const lib = '--lib ES2022,DOM,DOM.Iterable,DOM.AsyncIterable';
+    for (const how of [
+      '--module NodeNext --moduleResolution NodeNext',
+      '--module ESNext --moduleResolution Bundler',
+    ]) {
+      const options = `${strict} ${lib} ${how} strict.mts`.split(' ');
+      await run(TYPESCRIPT, options, { cwd: installed.folder }).catch((/** @type {any} */ error) =>
+        assert.fail(error.stdout),
+      );
+    }
   });
 
   test('can be published', async () => {

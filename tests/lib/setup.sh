@@ -20,7 +20,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # fingerprint PATH...: a hash over the names and contents of files and of all files in folders.
 fingerprint() {
-  find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z |
+  find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/sdk/docs/*' -print0 | sort -z |
     xargs -0 sha256sum | sha256sum | cut -c1-64
 }
 

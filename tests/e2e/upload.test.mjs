@@ -258,7 +258,7 @@ describe('the upload guard', () => {
     // Without `multiple` it takes one.
     assert.equal(await rows().count(), 1);
     assert.match(await rows().innerText(), /eins\.jpg[^]*Konnte nicht geprüft werden/);
-    await page.getByRole('button', { name: 'eins.jpg erneut prüfen' }).click();
+    await page.getByRole('button', { name: 'Erneut versuchen: eins.jpg' }).click();
     await status('undecided').waitFor();
     await page.evaluate(() => document.querySelector('form')?.reset());
     await rows().first().waitFor({ state: 'detached' });

@@ -24,7 +24,7 @@ export interface UploadStrings {
   notChecked: (reason: string) => string;
   /** The button that takes a file out. */
   remove: string;
-  /** The same for screen readers, which hear it away from its file. */
+  /** The same for screen readers, which hear it away from its file; with the button's own words in it. */
   removeNamed: (name: string) => string;
   /** The button that has a file judged once more. */
   again: string;
@@ -70,7 +70,7 @@ export const ENGLISH: UploadStrings = {
   remove: 'Remove',
   removeNamed: (name) => `Remove ${name}`,
   again: 'Try again',
-  againNamed: (name) => `Check ${name} again`,
+  againNamed: (name) => `Try again with ${name}`,
   appeal: 'Ask for a review',
   appealNamed: (name) => `Ask for a review of ${name}`,
   appealing: 'Review asked for…',
@@ -108,9 +108,9 @@ export const GERMAN: UploadStrings = {
   remove: 'Entfernen',
   removeNamed: (name) => `${name} entfernen`,
   again: 'Erneut versuchen',
-  againNamed: (name) => `${name} erneut prüfen`,
+  againNamed: (name) => `Erneut versuchen: ${name}`,
   appeal: 'Überprüfung verlangen',
-  appealNamed: (name) => `Überprüfung von ${name} verlangen`,
+  appealNamed: (name) => `Überprüfung verlangen: ${name}`,
   appealing: 'Überprüfung verlangt…',
   appealGranted: 'Nach Überprüfung erlaubt',
   appealRefused: 'Die Überprüfung hat daran nichts geändert.',

@@ -831,17 +831,15 @@ impl Device for GpuDevice {
         self.health.check()?;
         let stored = dtype.row_bytes(cols).unwrap_or_default() * rows;
         let mut filling = self.filling((rows, cols), dtype, stored)?;
-        let mut piece = Vec::new();
-        loop {
-            piece.resize(filling.next_bytes(), 0);
-            if piece.is_empty() {
-                return Ok(self.filled(filling));
-            }
+        let mut piece = vec![0; filling.next_bytes()];
+        while !piece.is_empty() {
             next(&mut piece)?;
             if self.sending(filling.put(&piece, &self.queue)?) {
                 self.settle().await?;
             }
+            piece.resize(filling.next_bytes(), 0);
         }
+        Ok(self.filled(filling))
     }
 
     fn linear(

@@ -1,8 +1,9 @@
 /** Headless Chromium and the page in it, as the tests and `./run` use them. */
 
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 
+import { rangeOf } from '../../www/demo/scripts/serve.mjs';
 import playwright from '../../www/node_modules/playwright-core/index.js';
 
 /** The demo's server. */
@@ -28,6 +29,31 @@ export const OPTIONS = {
 
 /** Chromium's GPU in software (SwiftShader), the same on every machine. */
 export const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/**
+ * What answers requests below `/big/` with a folder's files and ranges of them, for `serve`.
+ *
+ * @param {string} folder
+ * @returns {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse, headers: Record<string, string>) => boolean}
+ */
+export function modelFiles(folder) {
+  return (request, response, headers) => {
+    const { pathname } = new URL(request.url ?? '', 'http://localhost');
+    const [, name] = /^\/big\/(.+)/.exec(pathname) ?? [];
+    if (name === undefined) return false;
+    const path = join(folder, basename(name));
+    const { size } = statSync(path);
+    const range = rangeOf(request.headers, '', size);
+    const [start, end] = range ?? [0, size];
+    response.writeHead(range ? 206 : 200, {
+      ...headers,
+      'Content-Length': end - start,
+      ...(range ? { 'Content-Range': `bytes ${start}-${end - 1}/${size}` } : {}),
+    });
+    createReadStream(path, { start, end: end - 1 }).pipe(response);
+    return true;
+  };
+}
 
 /**
  * Starts a browser that asks nothing of the network by itself; with `webgpu` it offers a GPU in

@@ -13,15 +13,14 @@
  */
 
 import { spawn } from 'node:child_process';
-import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { rangeOf } from '../../www/demo/scripts/serve.mjs';
-import { OPTIONS, serve, WEBGPU } from './browser.mjs';
+import { modelFiles, OPTIONS, serve, WEBGPU } from './browser.mjs';
 
 const [folder = '', build = 'relaxed'] = process.argv.slice(2);
 
@@ -133,19 +132,7 @@ const server = await serve({
       response.writeHead(200, { ...rest, 'Content-Type': 'text/html' }).end(PAGE);
       return true;
     }
-    const [, name] = /^\/big\/(.+)/.exec(url.pathname) ?? [];
-    if (name === undefined) return false;
-    const path = join(folder, basename(name));
-    const { size } = statSync(path);
-    const range = rangeOf(request.headers, '', size);
-    const [start, end] = range ?? [0, size];
-    response.writeHead(range ? 206 : 200, {
-      ...headers,
-      'Content-Length': end - start,
-      ...(range ? { 'Content-Range': `bytes ${start}-${end - 1}/${size}` } : {}),
-    });
-    createReadStream(path, { start, end: end - 1 }).pipe(response);
-    return true;
+    return modelFiles(folder)(request, response, headers);
   },
 });
 

@@ -9,12 +9,11 @@
  * `low` and at `auto` beside the manifest's figure, in bytes. Linux only.
  */
 
-import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { rangeOf } from '../../www/demo/scripts/serve.mjs';
-import { launch, serve } from './browser.mjs';
+import { launch, modelFiles, serve } from './browser.mjs';
 import { photo } from './materials.mjs';
 
 const [folder = '', ...named] = process.argv.slice(2);
@@ -22,22 +21,7 @@ const builds = named.length > 0 ? named : ['relaxed', 'simd'];
 
 const server = await serve({
   root: fileURLToPath(new URL('../../www', import.meta.url)),
-  answerFirst: (request, response, headers) => {
-    const [, name] =
-      /^\/big\/(.+)/.exec(new URL(request.url ?? '', 'http://localhost').pathname) ?? [];
-    if (name === undefined) return false;
-    const path = join(folder, basename(name));
-    const { size } = statSync(path);
-    const range = rangeOf(request.headers, '', size);
-    const [start, end] = range ?? [0, size];
-    response.writeHead(range ? 206 : 200, {
-      ...headers,
-      'Content-Length': end - start,
-      ...(range ? { 'Content-Range': `bytes ${start}-${end - 1}/${size}` } : {}),
-    });
-    createReadStream(path, { start, end: end - 1 }).pipe(response);
-    return true;
-  },
+  answerFirst: modelFiles(folder),
 });
 const browser = await launch({ webgpu: builds.includes('webgpu') });
 

@@ -108,6 +108,7 @@ impl SelfTest {
 }
 
 /// Makes room for the cases in a file's metadata; until [`record`] fills it the file has none.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn reserve(keys: &mut Metadata) {
     keys.set(KEY_VERSION, 0_u32);
     keys.set(KEY_EXACT, vec![0.0_f32; NUMBERS]);

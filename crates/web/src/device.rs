@@ -9,7 +9,9 @@ pub use gpu::{EngineDevice, load, open};
 mod cpu {
     use std::cell::OnceCell;
 
-    use llavaguard_backend::{Control, DType, DeviceError, Product};
+    use llavaguard_backend::{
+        AttentionShape, CacheShape, Control, DType, Device, DeviceError, Epilogue, Product, quant,
+    };
     use llavaguard_cpu::{CpuDevice, Isa, Threads};
     use llavaguard_guard::{Engine, Error};
     use llavaguard_model::gguf::ByteSource;
@@ -26,6 +28,8 @@ mod cpu {
     /// runs, so the first rounds are not the last word.
     const ROUNDS: usize = 24;
     const ROUND_MS: f64 = 2.0;
+    /// Rounds of what is run before a model is loaded: some 50 milliseconds.
+    const WARM_ROUNDS: usize = 6;
 
     thread_local! {
         static BEST: OnceCell<Isa> = const { OnceCell::new() };
@@ -49,7 +53,52 @@ mod cpu {
         source: &mut dyn ByteSource,
         control: &dyn Control,
     ) -> Result<Engine<EngineDevice>, Error> {
-        Engine::load(open().await?, source, control).await
+        let device = open().await?;
+        warm_up(&device).await?;
+        Engine::load(device, source, control).await
+    }
+
+    /// Runs what an image runs, on small matrices. Engines compile a function for speed once it has been
+    /// busy for a while, on a thread of their own: so they do it while the weights are read, and not beside
+    /// the first image.
+    async fn warm_up(device: &EngineDevice) -> Result<(), DeviceError> {
+        const ROWS: usize = 96;
+        const COLS: usize = 4 * 64;
+        let shape = AttentionShape {
+            heads: 4,
+            kv_heads: 4,
+            head_dim: 64,
+        };
+        let cache_shape = CacheShape {
+            layers: 1,
+            width: COLS,
+            capacity: ROWS,
+        };
+        let values: Vec<f32> = (0..COLS * COLS).map(|at| (at as f32).sin()).collect();
+        let mut x = device.upload(ROWS, COLS, &values[..ROWS * COLS])?;
+        let row = device.upload(1, COLS, &values[..COLS])?;
+        let mut cache = device.new_cache(cache_shape)?;
+        for format in [DType::Q8_0, DType::Q4_0] {
+            let mut bytes = Vec::new();
+            for row in values.chunks(COLS) {
+                quant::encode_row(format, row, &mut bytes)
+                    .map_err(|error| DeviceError::Lost(error.to_string()))?;
+            }
+            let w = device.load_weight(COLS, COLS, format, bytes)?;
+            for _ in 0..WARM_ROUNDS {
+                let h = device.layer_norm(&x, &row, &row, 1e-6)?;
+                let h = device.linear(&h, &w, Some(&row), Epilogue::GeluTanh)?;
+                device.linear(&h, &w, Some(&row), Epilogue::Add(&x))?;
+                let h = device.rms_norm(&x, &row, 1e-6)?;
+                device.gated(&h, &w, &w)?;
+                device.attention(&h, &h, &h, shape)?;
+                device.rotary(&mut x, shape.head_dim, 0, 1e6)?;
+                device.cache_write(&mut cache, 0, 0, &h, &h)?;
+                device.cached_attention(&h, &cache, 0, 0, shape)?;
+                device.gated(&row, &w, &w)?;
+            }
+        }
+        Ok(())
     }
 
     /// The instruction sets worth a comparison.

@@ -4,7 +4,7 @@ const WIDTH = 640;
 const HEIGHT = 480;
 
 /**
- * Loads a model and judges a picture at detail `low`.
+ * Loads a model and judges a picture at detail `low`, twice.
  *
  * @param {{ model: string, build: 'relaxed' | 'relaxed-single' | 'simd', threads: number, tokens: number }} options
  */
@@ -24,11 +24,13 @@ export async function run({ model, build, threads, tokens }) {
     },
   });
   const whole = performance.now() - loaded;
+  // The peers' towers are timed in their second run.
+  const again = await guard.assess(picture(), { detail: 'low', rationale: false });
   guard.dispose();
   return {
     version: guard.info.device,
     load: loaded - start,
-    tile: timings_ms.vision,
+    tile: again.timings_ms.vision,
     prefill: timings_ms.prefill,
     promptTokens: counts.visual + counts.prompt,
     decode: timings_ms.rationale,

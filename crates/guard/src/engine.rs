@@ -24,7 +24,7 @@ use crate::session::{ImageTimings, Session};
 /// Visual tokens `auto` detail may use. For the 0.5B, of which a tile gives 729, that is the base
 /// image and a grid of two tiles, which keeps an image on a CPU within a small multiple of the time
 /// of `low`; for the demo model it is everything.
-const AUTO_VISUAL_TOKENS: usize = 3072;
+pub const AUTO_VISUAL_TOKENS: usize = 3072;
 
 /// A loaded model, ready to judge.
 pub struct Engine<D: Device> {

@@ -17,7 +17,7 @@ mod sampling;
 mod session;
 mod trace;
 
-pub use engine::{Engine, ModelInfo};
+pub use engine::{AUTO_VISUAL_TOKENS, Engine, ModelInfo};
 pub use error::Error;
 pub use llavaguard_policy::Assessment;
 pub use llavaguard_vision::Limits;
@@ -25,5 +25,5 @@ pub use request::{
     DEFAULT_RATIONALE_TOKENS, Event, ImageInput, MAX_RATIONALE_TOKENS, Rationale, Request, Watcher,
 };
 pub use sampling::Sampling;
-pub use session::Session;
+pub use session::{SESSION_ROOM, Session};
 pub use trace::Trace;

@@ -8,7 +8,7 @@ use crate::error::Error;
 
 /// Positions kept free behind the image at first. The default policy takes 1,116 with its turn's
 /// ends in Qwen2's tokens, an answer up to some 530; longer ones enlarge the cache.
-const ROOM: usize = 2048;
+pub const SESSION_ROOM: usize = 2048;
 
 /// An image whose part of the prompt (system turn and visual tokens) is in the key/value cache.
 ///
@@ -47,7 +47,7 @@ impl<D: Device> Session<D> {
     ) -> Result<Self, Error> {
         let prefix_text = before_image.len();
         let prefix_len = prefix_text + detail.visual_tokens as usize;
-        let capacity = (prefix_len + ROOM).min(network.config().language.context);
+        let capacity = (prefix_len + SESSION_ROOM).min(network.config().language.context);
         let before_image = network.decoder.embed(network.device(), before_image)?;
         let mut session = Session {
             cache: network.decoder.new_cache(network.device(), capacity)?,

@@ -28,6 +28,6 @@ pub use config::ModelConfig;
 pub use error::ModelError;
 pub use network::{EncodedImage, Network, weight_formats};
 pub use packing::{Grid, Packing};
-pub use qwen2::{Decoder, KvCache, Wanted};
+pub use qwen2::{Decoder, KvCache, PREFILL_ROWS, Wanted};
 pub use self_test::SelfTest;
 pub use tokenizer::Tokenizer;

@@ -10,7 +10,7 @@ use crate::weights::WeightLoader;
 
 /// Rows prefilled together. Bounds the memory of a prefill's activations (a row of the 0.5B's MLP
 /// takes 58 kB) and how long a caller who wants to stop has to wait.
-const PREFILL_ROWS: usize = 512;
+pub const PREFILL_ROWS: usize = 512;
 
 /// Keys and values of the positions seen so far.
 pub struct KvCache<D: Device> {

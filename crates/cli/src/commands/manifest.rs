@@ -6,8 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use llavaguard_guard::{AUTO_VISUAL_TOKENS, SESSION_ROOM};
 use llavaguard_model::gguf::{Gguf, KEY_CONTENT_SHA256};
-use llavaguard_model::{ModelConfig, SelfTest};
+use llavaguard_model::{ModelConfig, PREFILL_ROWS, SelfTest};
 use llavaguard_store::{
     Architecture, Digest, FileInfo, FormatVersion, Formats, Hasher, LanguageShape, License,
     Manifest, Part, SecretKey, VisionShape,
@@ -28,11 +29,8 @@ const PIECE: usize = 1 << 20;
 /// Longest key file, in bytes.
 const MAX_KEY_BYTES: u64 = 1 << 16;
 
-/// Positions a session keeps behind an image, and visual tokens of one at detail `auto`, at most: as
-/// the engine has them.
-const POSITIONS: u64 = 2048 + 3072;
-/// Rows that go through a decoder layer at once, at most.
-const PREFILL_ROWS: u64 = 512;
+/// Positions a session keeps behind an image, and visual tokens of one at detail `auto`, at most.
+const POSITIONS: u64 = (SESSION_ROOM + AUTO_VISUAL_TOKENS) as u64;
 /// What the program itself takes, with the loader's chunks.
 const PROGRAM_BYTES: u64 = 96 << 20;
 
@@ -180,7 +178,7 @@ fn memory(gguf: &Gguf, config: &ModelConfig) -> BTreeMap<String, u64> {
     let positions = POSITIONS.min(language.context as u64);
     let cache = 2 * (language.layers * language.kv_heads * language.head_dim) as u64 * positions;
     let tower = vision.patches() as u64 * (4 * vision.hidden + vision.intermediate) as u64;
-    let decoder = PREFILL_ROWS * (6 * language.hidden + 2 * language.intermediate) as u64;
+    let decoder = (PREFILL_ROWS * (6 * language.hidden + 2 * language.intermediate)) as u64;
     let visual = POSITIONS * language.hidden as u64;
     let working = 4 * (cache + visual + 2 * tower.max(decoder));
     let gpu = weights + working + PROGRAM_BYTES;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use llavaguard_backend::{BLOCK, DType, Device, DeviceError, block_on};
-use llavaguard_model::{ModelConfig, ModelError};
+use llavaguard_model::{ModelConfig, ModelError, PREFILL_ROWS};
 use serde::Serialize;
 
 use super::milliseconds;
@@ -14,9 +14,6 @@ use crate::progress::Progress;
 
 /// Formats that are measured whatever the model file holds.
 const FORMATS: [DType; 3] = [DType::F32, DType::Q8_0, DType::Q4_0];
-
-/// Rows of the prompt the decoder runs together at most.
-const PREFILL_ROWS: usize = 512;
 
 /// A measurement is repeated until it took so long, or the clock's grain would show.
 const LEAST_MS: f64 = 30.0;

@@ -68,8 +68,11 @@ pub fn device_bytes(rows: usize, cols: usize, dtype: DType) -> u64 {
 pub struct Filling<'a> {
     weight: Weight,
     row_bytes: usize,
-    /// Panels in all, of one part, and of one piece at most.
-    panels: (usize, usize, usize),
+    panels: usize,
+    /// Panels that one part takes at most.
+    part_panels: usize,
+    /// Panels that are taken together at most.
+    piece_panels: usize,
     /// Panels that are on the device.
     done: usize,
     pool: &'a Pool,
@@ -92,7 +95,6 @@ impl<'a> Filling<'a> {
         if most == 0 && panels > 0 {
             return Err(DeviceError::OutOfMemory { bytes: value_bytes });
         }
-        let together = (CHUNK / value_bytes.max(1)).max(1);
         Ok(Filling {
             weight: Weight {
                 rows,
@@ -102,7 +104,9 @@ impl<'a> Filling<'a> {
                 parts: Vec::new(),
             },
             row_bytes,
-            panels: (panels, most, together),
+            panels,
+            part_panels: most.max(1),
+            piece_panels: (CHUNK / value_bytes.max(1)).max(1),
             done: 0,
             pool,
         })
@@ -110,9 +114,9 @@ impl<'a> Filling<'a> {
 
     /// Panels of the piece that is wanted next; none where the weight is whole.
     fn next_panels(&self) -> usize {
-        let (panels, most, together) = self.panels;
-        let in_part = most.max(1) - self.done % most.max(1);
-        together.min(in_part).min(panels - self.done)
+        let in_part = self.part_panels - self.done % self.part_panels;
+        let left = self.panels - self.done;
+        self.piece_panels.min(in_part).min(left)
     }
 
     /// Stored bytes of the piece that is wanted next; none where the weight is whole.
@@ -128,9 +132,8 @@ impl<'a> Filling<'a> {
         let (rows, cols, dtype) = (self.weight.rows, self.weight.cols, self.weight.dtype);
         let blocks = self.weight.blocks;
         let (value_bytes, scale_bytes) = panel_bytes(dtype, blocks);
-        let (panels, most, _) = self.panels;
-        if self.done.is_multiple_of(most.max(1)) {
-            let count = most.min(panels - self.done);
+        if self.done.is_multiple_of(self.part_panels) {
+            let count = self.part_panels.min(self.panels - self.done);
             self.weight.parts.push(Part {
                 first_panel: self.done,
                 panels: count,

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 
 import { ErrorMessage } from '../shared/error-message.js';
+import { Check } from '../shared/fields.js';
 import { percent, whole } from '../shared/format.js';
 import { saveFile } from '../shared/save-file.js';
 import { language, strings } from '../strings/index.js';
@@ -8,7 +9,6 @@ import { audit } from './audit-store.js';
 import { charted } from './charts-card.js';
 import { drawCharts } from './charts.js';
 import { csv } from './csv.js';
-import { Check } from './fields.js';
 import { jsonLines, recordOf } from './records.js';
 import { report, type ReportTexts } from './report.js';
 import type { Row } from './row.js';

@@ -1,7 +1,7 @@
+import { Check, Choice } from '../shared/fields.js';
 import { whole } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
-import { Check, Choice } from './fields.js';
 import { type Filter, SHOW_ALL, type SortKey } from './view.js';
 
 const STATES: Filter['state'][] = ['all', 'Unsafe', 'Safe', 'failed', 'waiting'];

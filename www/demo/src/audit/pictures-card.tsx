@@ -1,10 +1,10 @@
 import { useEffect, useRef } from 'preact/hooks';
 
+import { Check } from '../shared/fields.js';
 import { whole } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
 import { Details } from './details.js';
-import { Check } from './fields.js';
 import { Filters } from './filters.js';
 import { Grid } from './grid.js';
 import { Keys } from './keys.js';

@@ -1,14 +1,11 @@
-import type { Detail } from 'llavaguard';
-
 import { draggedOver } from '../shared/accept-pictures.js';
+import { DetailChoice } from '../shared/detail-choice.js';
 import { size } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import { judge } from './judge-store.js';
 import { Preview } from './preview.js';
 import { SourceButtons } from './source-buttons.js';
 import { SampleRow } from './sources/sample-row.js';
-
-const LEVELS: Detail[] = ['low', 'auto', 'high'];
 
 /** Where a picture comes in and is seen. */
 export function PictureCard() {
@@ -18,7 +15,7 @@ export function PictureCard() {
     <section class="card" id="photo-card" aria-labelledby="photo-heading">
       <div class="card-head">
         <h2 id="photo-heading">{text.heading}</h2>
-        <DetailChooser />
+        <DetailChoice id="detail" detail={judge.detail} />
       </div>
       <div class="drop" id="drop" data-over={draggedOver.value} data-filled={picture !== undefined}>
         {picture ? (
@@ -38,27 +35,5 @@ export function PictureCard() {
       <SourceButtons />
       <SampleRow />
     </section>
-  );
-}
-
-function DetailChooser() {
-  const { picture: text } = strings.value;
-  return (
-    <label class="inline-field">
-      {text.detail}
-      <select
-        id="detail"
-        value={judge.detail.value}
-        onChange={(event) => {
-          judge.detail.value = event.currentTarget.value as Detail;
-        }}
-      >
-        {LEVELS.map((level) => (
-          <option key={level} value={level}>
-            {text.levels[level]}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }

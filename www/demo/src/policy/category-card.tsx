@@ -1,6 +1,7 @@
 import type { CategoryMode, PolicyCategory } from 'llavaguard';
 import { signal } from '@preact/signals';
 
+import { Choice } from '../shared/fields.js';
 import { percent } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 import { isChanged, restored, withMode, without, withRules } from './edits.js';
@@ -60,19 +61,14 @@ export function CategoryCard({ category }: { category: PolicyCategory }) {
           )}
           {isChanged(document, id) && <span class="mark">{text.changed}</span>}
         </span>
-        <select
-          aria-label={text.modeOf(id)}
+        <Choice
+          label={text.modeOf(id)}
           value={mode}
-          onChange={(event) => {
-            change(withMode(document, id, event.currentTarget.value as CategoryMode));
+          options={MODES.map((name) => [name, text.modes[name]])}
+          onChange={(chosen) => {
+            change(withMode(document, id, chosen));
           }}
-        >
-          {MODES.map((name) => (
-            <option key={name} value={name}>
-              {text.modes[name]}
-            </option>
-          ))}
-        </select>
+        />
       </div>
       {open && (
         <div class="category-body" id={`rules-${id}`}>

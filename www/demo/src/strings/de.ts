@@ -388,7 +388,6 @@ export const de: Strings = {
     chooseFiles: 'Bilder auswählen…',
     looking: (count) => `Der Ordner wird durchgesehen: bisher ${count} Bilder…`,
     setup: 'Wie beurteilt wird',
-    detail: 'Genauigkeit',
     reasons: 'Begründungen schreiben (dauert länger)',
     policy: (name) => `Richtlinie: „${name}“.`,
     changePolicy: 'Unter „Beurteilen“ ändern',

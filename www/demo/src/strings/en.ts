@@ -383,7 +383,6 @@ export const en = {
     chooseFiles: 'Choose pictures…',
     looking: (count: string) => `Looking through the folder: ${count} pictures so far…`,
     setup: 'How pictures are judged',
-    detail: 'Detail',
     reasons: 'Write reasons (takes longer)',
     policy: (name: string) => `Policy: “${name}”.`,
     changePolicy: 'Change it under Judge',

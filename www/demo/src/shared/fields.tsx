@@ -25,17 +25,21 @@ export function Check({ id, checked, onChange, children }: CheckProps) {
 }
 
 interface ChoiceProps<T extends string> {
-  id: string;
+  id?: string;
+  /** Its name, where no label gives it one. */
+  label?: string;
   value: T;
   options: readonly (readonly [value: T, label: string])[];
   onChange: (value: T) => void;
 }
 
 /** One of a few. */
-export function Choice<T extends string>({ id, value, options, onChange }: ChoiceProps<T>) {
+export function Choice<T extends string>(props: ChoiceProps<T>) {
+  const { id, label: name, value, options, onChange } = props;
   return (
     <select
       id={id}
+      aria-label={name}
       value={value}
       onChange={(event) => {
         onChange(event.currentTarget.value as T);

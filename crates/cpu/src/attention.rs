@@ -22,8 +22,8 @@ use crate::product::{add_weighted, scores};
 use crate::simd::{Dispatch, Kernel, Registers, Simd};
 
 pub use tiles::Cache;
-use tiles::TILE;
 pub(crate) use tiles::Tiles;
+use tiles::{FEW, MANY, SOME, TILE};
 
 /// Lanes of a task, as near as whole rows allow: enough that keys and values brought into the cache
 /// serve some panels, whole panels under every instruction set, and few enough that there are tasks
@@ -118,13 +118,15 @@ impl Kernel for Task<'_, '_> {
             for lane in (0..lanes).step_by(PANEL * S::LANES) {
                 let step = Step { index, keys, lane };
                 match (S::REGISTERS, (lanes - lane) / S::LANES) {
-                    (Registers::Many, 1) => self.panel::<S, 1, 8>(simd, step),
-                    (Registers::Many, 2) => self.panel::<S, 2, 8>(simd, step),
-                    (Registers::Many, _) => self.panel::<S, PANEL, 8>(simd, step),
-                    (_, 1) => self.panel::<S, 1, 8>(simd, step),
-                    (_, 2) => self.panel::<S, 2, 4>(simd, step),
-                    (Registers::Some, _) => self.panel::<S, PANEL, 4>(simd, step),
-                    (Registers::Few, _) => self.panel::<S, PANEL, 3>(simd, step),
+                    (Registers::Many, 1) => self.panel::<S, 1, MANY, 8>(simd, step),
+                    (Registers::Many, 2) => self.panel::<S, 2, MANY, 8>(simd, step),
+                    (Registers::Many, _) => self.panel::<S, PANEL, MANY, 8>(simd, step),
+                    (Registers::Some, 1) => self.panel::<S, 1, SOME, 8>(simd, step),
+                    (Registers::Some, 2) => self.panel::<S, 2, SOME, 4>(simd, step),
+                    (Registers::Some, _) => self.panel::<S, PANEL, SOME, 4>(simd, step),
+                    (Registers::Few, 1) => self.panel::<S, 1, FEW, 8>(simd, step),
+                    (Registers::Few, 2) => self.panel::<S, 2, FEW, 4>(simd, step),
+                    (Registers::Few, _) => self.panel::<S, PANEL, FEW, 3>(simd, step),
                 }
             }
         }
@@ -161,9 +163,14 @@ impl Task<'_, '_> {
         }
     }
 
-    /// Takes one panel through one tile.
+    /// Takes one panel through one tile, whose keys stand in groups of `G`; `M` numbers of the head are
+    /// summed together.
     #[inline(always)]
-    fn panel<S: Simd, const N: usize, const M: usize>(&mut self, simd: S, step: Step) {
+    fn panel<S: Simd, const N: usize, const G: usize, const M: usize>(
+        &mut self,
+        simd: S,
+        step: Step,
+    ) {
         let Step { index, keys, lane } = step;
         let attention = self.attention;
         let (d, group) = (attention.shape.head_dim, attention.group());
@@ -190,7 +197,7 @@ impl Task<'_, '_> {
         };
 
         let before = load(simd, highest);
-        let mut now = scores::<S, N, M>(simd, k, queries, weights, before);
+        let mut now = scores::<S, N, G>(simd, k, queries, weights, before);
         let mut limits = [S::Block::default(); N];
         let hidden = visible(lane) < start + keys;
         if hidden {

@@ -119,7 +119,7 @@ pub struct BufferUse {
 
 impl Buffers {
     /// Buffers of which no more than so many bytes of a kind stay when they are not in use.
-    fn with_limit(most_idle: usize) -> Self {
+    pub fn with_limit(most_idle: usize) -> Self {
         Buffers {
             floats: Shelf::default(),
             sums: Shelf::default(),

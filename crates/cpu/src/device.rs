@@ -228,8 +228,9 @@ impl Device for CpuDevice {
     ) -> Result<Matrix, DeviceError> {
         check::row_of("layer_norm", "gain", gain.size(), x.cols)?;
         check::row_of("layer_norm", "bias", bias.size(), x.cols)?;
-        let mut out = Matrix::of(x.rows, x.cols, &x.data, &self.buffers)?;
-        self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
+        let mut out = Matrix::unset("layer_norm", x.rows, x.cols, &self.buffers)?;
+        self.workers.bands(&mut out.data, x.cols, 2, |band, rows| {
+            rows.copy_from_slice(&x.data[band * x.cols..][..rows.len()]);
             self.dispatch.run(LayerNorm {
                 rows,
                 gain: &gain.data,
@@ -242,8 +243,9 @@ impl Device for CpuDevice {
 
     fn rms_norm(&self, x: &Matrix, gain: &Matrix, eps: f32) -> Result<Matrix, DeviceError> {
         check::row_of("rms_norm", "gain", gain.size(), x.cols)?;
-        let mut out = Matrix::of(x.rows, x.cols, &x.data, &self.buffers)?;
-        self.workers.bands(&mut out.data, x.cols, 2, |_, rows| {
+        let mut out = Matrix::unset("rms_norm", x.rows, x.cols, &self.buffers)?;
+        self.workers.bands(&mut out.data, x.cols, 2, |band, rows| {
+            rows.copy_from_slice(&x.data[band * x.cols..][..rows.len()]);
             self.dispatch.run(RmsNorm {
                 rows,
                 gain: &gain.data,
@@ -281,8 +283,8 @@ impl Device for CpuDevice {
         shape: AttentionShape,
     ) -> Result<Matrix, DeviceError> {
         check::attention(q.size(), k.size(), v.size(), shape)?;
-        let mut kv = Tiles::new(k.cols, shape.head_dim);
-        kv.write(0, k, v)?;
+        let mut kv = Tiles::new(k.cols, shape.head_dim, self.dispatch, &self.buffers);
+        kv.write(0, (k, v), &self.workers)?;
         self.attend(Attention {
             q,
             kv: &kv,
@@ -293,10 +295,7 @@ impl Device for CpuDevice {
 
     fn new_cache(&self, shape: CacheShape) -> Result<Cache, DeviceError> {
         check::new_cache(shape)?;
-        let layers = (0..shape.layers)
-            .map(|_| Tiles::new(shape.width, shape.width))
-            .collect();
-        Ok(Cache { shape, layers })
+        Ok(Cache::new(shape, self.dispatch))
     }
 
     fn cache_write(
@@ -309,7 +308,7 @@ impl Device for CpuDevice {
     ) -> Result<(), DeviceError> {
         let len = cache.layers.get(layer).map_or(0, Tiles::len);
         check::cache_write(cache.shape, layer, len, first, k.size(), v.size())?;
-        cache.layers[layer].write(first, k, v)
+        cache.layers[layer].write(first, (k, v), &self.workers)
     }
 
     fn cached_attention(

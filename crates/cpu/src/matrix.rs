@@ -66,23 +66,6 @@ impl Matrix {
     }
 }
 
-/// Room for `len` values, or the error a full memory deserves.
-fn reserved(len: usize) -> Result<Vec<f32>, DeviceError> {
-    let mut data = Vec::new();
-    data.try_reserve_exact(len)
-        .map_err(|_| DeviceError::OutOfMemory {
-            bytes: len.saturating_mul(size_of::<f32>()),
-        })?;
-    Ok(data)
-}
-
-/// `len` zeros.
-pub(crate) fn zeros(len: usize) -> Result<Vec<f32>, DeviceError> {
-    let mut data = reserved(len)?;
-    data.resize(len, 0.0);
-    Ok(data)
-}
-
 /// A rectangle of an output matrix: `out[i]` is columns `first_col..` of row `first_row + i`.
 pub(crate) struct Rect<'a> {
     pub first_row: usize,

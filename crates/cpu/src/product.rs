@@ -1,8 +1,10 @@
 //! The two products of attention, a panel of queries by a tile of keys or values.
 //!
 //! Queries lie in the lanes: a panel is `N` vectors of them, one number of each query to a lane. Keys
-//! and values are the broadcast operand and are read as they were written, row by row: nothing is
-//! transposed or padded but the queries, once. Scores come out with a key to a row and a query to a
+//! and values are the broadcast operand, and what a step of the loops broadcasts lies together in
+//! memory: of the keys the same number of some of them, of the values some numbers of one. So a step
+//! has one address for them, and WebAssembly engines, which fold no constant offset into a load that
+//! spreads what it loads, keep the memory's base with each offset in a register. Scores come out with a key to a row and a query to a
 //! lane, which is what the second product multiplies by, and the softmax between them works lane by
 //! lane, with no sum or maximum across lanes.
 //!
@@ -15,8 +17,26 @@
 
 use crate::simd::Simd;
 
-/// Keys or values of a tile: row after row of `stride` numbers, of which those from `first` on belong
-/// to the head.
+/// Keys of a tile: groups of some, each `[width][keys of the group]`, of which the head's numbers are
+/// those from `first` on.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    pub data: &'a [f32],
+    pub width: usize,
+    pub first: usize,
+}
+
+impl<'a> Keys<'a> {
+    /// `count` numbers of each of the keys of a group of `G`.
+    #[inline(always)]
+    fn group<const G: usize>(self, index: usize, count: usize) -> &'a [[f32; G]] {
+        let group = &self.data[index * self.width * G..][..self.width * G];
+        group[self.first * G..][..count * G].as_chunks().0
+    }
+}
+
+/// Values of a tile: row after row of `stride` numbers, of which those from `first` on belong to the
+/// head.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     pub data: &'a [f32],
@@ -25,61 +45,62 @@ pub(crate) struct Rows<'a> {
 }
 
 /// Scores of a panel: `scores[key]` is its products with each query of the panel. Returns the highest
-/// of each query, beginning with `highest`.
+/// of each query, beginning with `highest`. Keys stand in groups of `G`.
 #[inline(always)]
-pub(crate) fn scores<S: Simd, const N: usize, const M: usize>(
+pub(crate) fn scores<S: Simd, const N: usize, const G: usize>(
     simd: S,
-    keys: Rows<'_>,
+    keys: Keys<'_>,
     queries: &[[S::Block; N]],
     scores: &mut [[S::Block; N]],
     mut highest: [S::Vector; N],
 ) -> [S::Vector; N] {
-    let (groups, rest) = scores.as_chunks_mut::<M>();
-    let mut key = 0;
-    for group in groups {
-        highest = scores_of::<S, N, M>(simd, keys, key, queries, group, highest);
-        key += M;
+    let (groups, rest) = scores.as_chunks_mut::<G>();
+    let whole = groups.len();
+    for (index, scores) in groups.iter_mut().enumerate() {
+        let sums = scores_of::<S, N, G>(simd, keys.group(index, queries.len()), queries);
+        for i in 0..G {
+            for j in 0..N {
+                simd.store(sums[i][j], &mut scores[i][j]);
+                highest[j] = simd.max(highest[j], sums[i][j]);
+            }
+        }
     }
-    for group in rest.as_chunks_mut::<1>().0 {
-        highest = scores_of::<S, N, 1>(simd, keys, key, queries, group, highest);
-        key += 1;
+    if !rest.is_empty() {
+        // Of the last group some keys may never have been written.
+        let sums = scores_of::<S, N, G>(simd, keys.group(whole, queries.len()), queries);
+        for (sums, scores) in sums.iter().zip(rest) {
+            for j in 0..N {
+                simd.store(sums[j], &mut scores[j]);
+                highest[j] = simd.max(highest[j], sums[j]);
+            }
+        }
     }
     highest
 }
 
 #[inline(always)]
-fn scores_of<S: Simd, const N: usize, const M: usize>(
+fn scores_of<S: Simd, const N: usize, const G: usize>(
     simd: S,
-    keys: Rows<'_>,
-    key: usize,
+    keys: &[[f32; G]],
     queries: &[[S::Block; N]],
-    scores: &mut [[S::Block; N]; M],
-    mut highest: [S::Vector; N],
-) -> [S::Vector; N] {
-    let mut rows: [&[f32]; M] = [&[]; M];
-    for i in 0..M {
-        rows[i] = &keys.data[(key + i) * keys.stride + keys.first..][..queries.len()];
-    }
-    let mut sums = [[simd.splat(0.0); N]; M];
-    for (c, query) in queries.iter().enumerate() {
+) -> [[S::Vector; N]; G] {
+    let mut sums = [[simd.splat(0.0); N]; G];
+    // Not zipped: that would be an index into each, and a multiplication for it in every step.
+    let mut keys = keys.iter();
+    for query in queries {
+        let Some(key) = keys.next() else { break };
         let mut q = [simd.splat(0.0); N];
         for j in 0..N {
             q[j] = simd.load(&query[j]);
         }
-        for i in 0..M {
-            let k = simd.splat(rows[i][c]);
+        for i in 0..G {
+            let k = simd.splat(key[i]);
             for j in 0..N {
                 sums[i][j] = simd.mul_add(k, q[j], sums[i][j]);
             }
         }
     }
-    for i in 0..M {
-        for j in 0..N {
-            simd.store(sums[i][j], &mut scores[i][j]);
-            highest[j] = simd.max(highest[j], sums[i][j]);
-        }
-    }
-    highest
+    sums
 }
 
 /// Adds values times `weights` (a row for each key) to the panel's sums (a row for each number of the
@@ -120,7 +141,10 @@ fn add_weighted_of<S: Simd, const N: usize, const M: usize>(
             sums[i][j] = simd.mul(simd.load(&out[i][j]), shrink[j]);
         }
     }
-    for (weight, row) in weights.iter().zip(values.data.chunks_exact(values.stride)) {
+    // Not zipped, as above.
+    let mut rows = values.data.chunks_exact(values.stride);
+    for weight in weights {
+        let Some(row) = rows.next() else { break };
         let row = &row[values.first..][..M];
         let mut w = [simd.splat(0.0); N];
         for j in 0..N {

@@ -28,8 +28,6 @@ pub(crate) enum Partner {
 
 /// What is added to an activation beside signed weights, to make it positive.
 pub(crate) const OFFSET: i32 = 64;
-/// What has to be taken off a nibble.
-const NIBBLE_OFFSET: i32 = 8;
 
 /// Rounded rows.
 #[derive(Debug)]
@@ -142,9 +140,7 @@ impl Kernel for Task<'_> {
                 let (bytes, scale) = round(simd, values, self.rounding, self.partner);
                 self.scales[at] = scale;
                 if self.partner == Partner::Nibbles {
-                    let [first, last] = sums(&bytes);
-                    self.starts[at] =
-                        S::pack_nibble_start(-NIBBLE_OFFSET * first, -NIBBLE_OFFSET * last);
+                    self.starts[at] = simd.nibble_start_of(&bytes);
                 }
                 let quants = &mut self.quants[(first + block) * PACK_BLOCK..][..PACK_BLOCK];
                 for (quad, four) in bytes.as_chunks::<QUAD>().0.iter().enumerate() {
@@ -153,18 +149,6 @@ impl Kernel for Task<'_> {
             }
         }
     }
-}
-
-/// The sum of the first two of every four quants, and of the last two.
-#[inline(always)]
-fn sums(bytes: &[u8; BLOCK]) -> [i32; 2] {
-    let mut sums = [0; 2];
-    for four in bytes.as_chunks::<QUAD>().0 {
-        for (at, byte) in four.iter().enumerate() {
-            sums[at / 2] += i32::from(byte.cast_signed());
-        }
-    }
-    sums
 }
 
 /// The quants of a block and their scale.
@@ -218,10 +202,8 @@ mod tests {
                 match partner {
                     Partner::Bytes => assert!(bytes.iter().all(|byte| (1..=127).contains(byte))),
                     Partner::Nibbles => {
-                        let (first, last): (Vec<_>, Vec<_>) =
-                            (0..BLOCK).partition(|index| index % 4 < 2);
-                        let sum = |of: Vec<usize>| of.into_iter().map(|index| quants[index]).sum();
-                        assert_eq!(sums(&bytes), [sum(first), sum(last)]);
+                        let sum: i32 = quants.iter().sum();
+                        assert_eq!(Portable.nibble_start_of(&bytes), -8 * sum);
                     }
                 }
             }

@@ -1,41 +1,58 @@
 //! Where keys and values lie.
 
+use std::sync::Arc;
+
 use llavaguard_backend::{CacheShape, DeviceError};
 
-use crate::matrix::{Matrix, zeros};
-use crate::product::Rows;
+use crate::buffers::{Buffer, Buffers};
+use crate::matrix::Matrix;
+use crate::product::{Keys, Rows};
+use crate::simd::{Dispatch, Kernel, Registers, Simd};
+use crate::workers::Workers;
 
 /// Positions of a tile: the keys and values of one head (14 KB each at 72 numbers), a panel of
 /// queries, its scores and sums fit a first-level cache together. A multiple of all tile heights in
 /// use.
 pub(crate) const TILE: usize = 48;
 
-/// Keys and values of [`TILE`] positions, each `[width / part][TILE][part]`.
-#[derive(Debug, Clone)]
+/// Keys whose scores are computed together, for each kind of register file: with [`super::PANEL`]
+/// vectors of queries and what is broadcast, their sums fill it. [`TILE`] is a multiple of each.
+pub(crate) const MANY: usize = 8;
+pub(crate) const SOME: usize = 4;
+pub(crate) const FEW: usize = 3;
+
+/// Keys and values of [`TILE`] positions: keys `[width / part][TILE / group][part][group]`, values
+/// `[width / part][TILE][part]`. Positions that were not written hold anything, and nobody uses them.
+#[derive(Debug)]
 struct Tile {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Buffer<f32>,
+    values: Buffer<f32>,
 }
 
 /// Keys and values of one layer, tile by tile.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Tiles {
     width: usize,
     /// Neighbouring numbers of a position that stay together: those of one head or of some.
     part: usize,
+    /// Keys that lie side by side, number by number: as many as a tile of scores takes.
+    group: usize,
     len: usize,
     tiles: Vec<Tile>,
+    buffers: Arc<Buffers>,
 }
 
 impl Tiles {
     /// None yet, of `width` numbers a position, stored in parts of `part` (`width` is a multiple of
-    /// it, and it of the width of a head).
-    pub fn new(width: usize, part: usize) -> Self {
+    /// it, and it of the width of a head), in memory out of `buffers`.
+    pub fn new(width: usize, part: usize, isa: Dispatch, buffers: &Arc<Buffers>) -> Self {
         Self {
             width,
             part,
+            group: group_of(isa),
             len: 0,
             tiles: Vec::new(),
+            buffers: Arc::clone(buffers),
         }
     }
 
@@ -44,48 +61,100 @@ impl Tiles {
         self.len
     }
 
-    /// Writes keys and values of positions `first..`; the caller has checked that they fit.
-    pub fn write(&mut self, first: usize, k: &Matrix, v: &Matrix) -> Result<(), DeviceError> {
+    /// Writes keys and values of positions `first..`; the caller has checked that they fit. Threads
+    /// share the tiles.
+    pub fn write(
+        &mut self,
+        first: usize,
+        (k, v): (&Matrix, &Matrix),
+        workers: &Workers,
+    ) -> Result<(), DeviceError> {
         let end = first + k.rows;
         let missing = end.div_ceil(TILE).saturating_sub(self.tiles.len());
         for _ in 0..missing {
             self.tiles.push(Tile {
-                keys: zeros(TILE * self.width)?,
-                values: zeros(TILE * self.width)?,
+                keys: self.buffers.unset(TILE * self.width)?,
+                values: self.buffers.unset(TILE * self.width)?,
             });
         }
-        for row in 0..k.rows {
-            let (tile, at) = ((first + row) / TILE, (first + row) % TILE);
-            let tile = &mut self.tiles[tile];
-            for (to, from) in [(&mut tile.keys, k.row(row)), (&mut tile.values, v.row(row))] {
-                let parts = to.chunks_exact_mut(TILE * self.part);
-                for (to, from) in parts.zip(from.chunks_exact(self.part)) {
+        let touched = (first / TILE..end.div_ceil(TILE)).zip(&mut self.tiles[first / TILE..]);
+        workers.run(touched.collect(), |(index, tile): (usize, &mut Tile)| {
+            let start = index * TILE;
+            for position in first.max(start)..end.min(start + TILE) {
+                let (row, at) = (position - first, position - start);
+                let parts = tile.values.chunks_exact_mut(TILE * self.part);
+                for (to, from) in parts.zip(v.row(row).chunks_exact(self.part)) {
                     to[at * self.part..][..self.part].copy_from_slice(from);
                 }
+                let parts = tile.keys.chunks_exact_mut(TILE * self.part);
+                for (to, from) in parts.zip(k.row(row).chunks_exact(self.part)) {
+                    let group = &mut to[at / self.group * self.group * self.part..];
+                    let places = group[at % self.group..].iter_mut().step_by(self.group);
+                    for (to, from) in places.zip(from) {
+                        *to = *from;
+                    }
+                }
             }
-        }
+        });
         self.len = self.len.max(end);
         Ok(())
     }
 
     /// Keys and values of tile `index` for the head whose numbers begin at column `first`.
-    pub fn rows(&self, index: usize, first: usize) -> (Rows<'_>, Rows<'_>) {
+    pub fn rows(&self, index: usize, first: usize) -> (Keys<'_>, Rows<'_>) {
         let tile = &self.tiles[index];
         let part = TILE * self.part;
         let start = first / self.part * part;
-        let [keys, values] = [&tile.keys, &tile.values].map(|data| Rows {
-            data: &data[start..][..part],
+        let first = first % self.part;
+        let keys = Keys {
+            data: &tile.keys[start..][..part],
+            width: self.part,
+            first,
+        };
+        let values = Rows {
+            data: &tile.values[start..][..part],
             stride: self.part,
-            first: first % self.part,
-        });
+            first,
+        };
         (keys, values)
     }
 }
 
+/// Keys that lie side by side for an instruction set's kernels.
+fn group_of(isa: Dispatch) -> usize {
+    struct Ask<'a>(&'a mut usize);
+
+    impl Kernel for Ask<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            *self.0 = match S::REGISTERS {
+                Registers::Many => MANY,
+                Registers::Some => SOME,
+                Registers::Few => FEW,
+            };
+        }
+    }
+
+    let mut group = 0;
+    isa.run(Ask(&mut group));
+    group
+}
+
 /// Keys and values of all layers. Memory grows with the positions written, tile by tile, and nothing
-/// moves when it does.
-#[derive(Debug, Clone)]
+/// moves when it does; all of it is freed with the cache.
+#[derive(Debug)]
 pub struct Cache {
     pub(crate) shape: CacheShape,
     pub(crate) layers: Vec<Tiles>,
+}
+
+impl Cache {
+    /// Room for nothing yet.
+    pub(crate) fn new(shape: CacheShape, isa: Dispatch) -> Self {
+        let buffers = Arc::new(Buffers::with_limit(0));
+        let layers = (0..shape.layers)
+            .map(|_| Tiles::new(shape.width, shape.width, isa, &buffers))
+            .collect();
+        Cache { shape, layers }
+    }
 }

@@ -16,6 +16,8 @@ mod x86;
 
 pub(crate) use portable::Portable;
 
+use llavaguard_backend::BLOCK;
+
 use crate::rounded::PACK;
 
 /// An instruction set the kernels are compiled for.
@@ -104,6 +106,9 @@ pub(crate) enum Registers {
     /// 16 vectors, some of which a WebAssembly compiler keeps to itself.
     Few,
 }
+
+/// What has to be taken off a nibble.
+const NIBBLE_OFFSET: i32 = 8;
 
 /// Added to a float of small magnitude, it leaves the nearest whole number (half to even) in the lowest
 /// bits: 1.5 * 2^23.
@@ -219,14 +224,28 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Each value times `inverse`, rounded to the nearest whole number (half to even), plus `offset`;
     /// the results fit a byte, of whichever sign.
     #[inline(always)]
-    fn round(self, values: &[f32; 32], inverse: f32, offset: i32) -> [u8; 32] {
-        let mut bytes = [0; 32];
+    fn round(self, values: &[f32; BLOCK], inverse: f32, offset: i32) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK];
         for (byte, value) in bytes.iter_mut().zip(values) {
             *byte = (value * inverse + ROUND)
                 .to_bits()
                 .wrapping_add_signed(offset) as u8;
         }
         bytes
+    }
+
+    /// What a block's sums of products with nibbles start from: minus eight times the sum of its
+    /// activations `quants` (a nibble is its weight plus eight), as [`Simd::pack_nibble_start`] packs it.
+    #[inline(always)]
+    fn nibble_start_of(self, quants: &[u8; BLOCK]) -> i32 {
+        let mut sums = [0; 2];
+        for four in quants.as_chunks::<4>().0 {
+            for (at, byte) in four.iter().enumerate() {
+                sums[at / 2] += i32::from(byte.cast_signed());
+            }
+        }
+        let [first, last] = sums.map(|sum: i32| -NIBBLE_OFFSET * sum);
+        Self::pack_nibble_start(first, last)
     }
 
     /// Loads fewer than `LANES` numbers, zeros behind them.

@@ -121,6 +121,28 @@ impl Kernel for Edges<'_> {
                 let n = |i| i32::from(nibble(i));
                 assert_eq!(floats.as_mut()[lane], (product(&n, &s) - 16263) as f32);
             }
+            let quants: [u8; BLOCK] =
+                std::array::from_fn(|i| signed(i + round).max(-127).cast_unsigned());
+            let start = simd.nibble_start(simd.nibble_start_of(&quants));
+            simd.store(simd.widen_nibbles(start), &mut floats);
+            let sum: i32 = quants
+                .map(|quant| i32::from(quant.cast_signed()))
+                .iter()
+                .sum();
+            assert!(
+                floats
+                    .as_mut()
+                    .iter()
+                    .all(|lane| *lane == (-8 * sum) as f32)
+            );
+            *self.count += 1;
+        }
+        for extreme in [127u8, 129] {
+            let start = simd.nibble_start(simd.nibble_start_of(&[extreme; BLOCK]));
+            let mut floats = S::Block::default();
+            simd.store(simd.widen_nibbles(start), &mut floats);
+            let expected = -8 * 32 * i32::from(extreme.cast_signed());
+            assert!(floats.as_mut().iter().all(|lane| *lane == expected as f32));
             *self.count += 1;
         }
     }
@@ -133,7 +155,7 @@ fn every_instruction_set_stays_within_its_operands() {
         Dispatch::detect(isa)
             .unwrap()
             .run(Edges { count: &mut count });
-        assert!(count >= 4 + 4 + 64, "{}", isa.name());
+        assert!(count >= 4 + 4 + 64 + 2, "{}", isa.name());
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::arch::wasm32::*;
 
+use llavaguard_backend::BLOCK;
+
 use super::{HALF_BITS, HALF_SCALE, Kernel, ROUND, Registers, Simd};
 use crate::rounded::PACK;
 
@@ -244,16 +246,33 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
         f32x4_mul(moved, self.half_scale)
     }
 
+    /// A block's sums of pairs stay within 16 * 127 * 8 = 16256.
+    #[inline(always)]
+    fn nibble_start_of(self, quants: &[u8; BLOCK]) -> i32 {
+        let [low, high] = [&quants[..16], &quants[16..]]
+            .map(|half| i16x8_extadd_pairwise_i8x16(self.bytes(half)));
+        // The first two and the last two of every four, in turns.
+        let pairs = i16x8_add(low, high);
+        let pairs = i16x8_add(pairs, i32x4_shuffle::<2, 3, 0, 1>(pairs, pairs));
+        let pairs = i16x8_add(pairs, i32x4_shuffle::<1, 0, 3, 2>(pairs, pairs));
+        let starts = i16x8_neg(i16x8_shl(pairs, 3));
+        i32x4_extract_lane::<0>(if PAIRS {
+            starts
+        } else {
+            i32x4_extadd_pairwise_i16x8(starts)
+        })
+    }
+
     /// By saturating narrowings, which the compiler does not see are exact here.
     #[inline(always)]
-    fn round(self, values: &[f32; 32], inverse: f32, offset: i32) -> [u8; 32] {
+    fn round(self, values: &[f32; BLOCK], inverse: f32, offset: i32) -> [u8; BLOCK] {
         let (inverse, shift) = (f32x4_splat(inverse), f32x4_splat(ROUND));
         let back = i32x4_splat(offset.wrapping_sub(ROUND.to_bits().cast_signed()));
         let four = |values: &[f32; 4]| {
             let shifted = f32x4_add(f32x4_mul(self.load(values), inverse), shift);
             i32x4_add(shifted, back)
         };
-        let mut bytes = [0; 32];
+        let mut bytes = [0; BLOCK];
         let halves = bytes.as_chunks_mut::<16>().0;
         for (bytes, values) in halves.iter_mut().zip(values.as_chunks::<16>().0) {
             let quarters = values.as_chunks::<4>().0;

@@ -128,7 +128,9 @@ test('the report escapes what it is given and can load nothing', async () => {
           {
             // Every text is its own name, every sentence a function that gives it.
             get: (_, name) =>
-              ['made', 'summary', 'ratingName', 'reviewName', 'percent'].includes(String(name))
+              ['made', 'summary', 'ratingName', 'reviewName', 'percent', 'sentence'].includes(
+                String(name),
+              )
                 ? (/** @type {unknown} */ value) => `${String(name)}:${String(value)}`
                 : String(name),
           },

@@ -375,6 +375,11 @@ export const en = {
   errors: {
     unexpected: (message: string) =>
       `Something unexpected went wrong: ${message}. Reload the page and try again.`,
+    noModel: 'There is no model to judge with. Load one under Models first.',
+    /** An error of the package in this language; none where its own English sentence is shown. */
+    ofPackage: (_code: string): string | undefined => undefined,
+    /** What comes before the package's own words, where `ofPackage` gives others. */
+    exactly: 'Exactly, in English:',
   },
   audit: {
     heading: 'Audit a folder',

@@ -396,11 +396,14 @@ describe('images', () => {
       const { guard, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
       /** @type {string[]} */
       const types = [];
-      let text = '';
+      let [text, pieces] = ['', 0];
       let result;
       for await (const event of guard.stream(photo, { detail: 'low' })) {
         if (types.at(-1) !== event.type) types.push(event.type);
-        if (event.type === 'token') text += event.text;
+        if (event.type === 'token') {
+          text += event.text;
+          pieces++;
+        }
         if (event.type === 'done') result = event.assessment;
       }
       const session = await guard.session(photo, { detail: 'low' });
@@ -413,13 +416,15 @@ describe('images', () => {
       await guard.promptText();
       const waited = performance.now() - started;
       const after = await guard.assess(photo, { detail: 'high', rationale: false });
-      return { types, text, result, last, waited, full: after.timings_ms.total };
+      return { types, text, pieces, result, last, waited, full: after.timings_ms.total };
     });
     const steps = found.types.filter((type) => type !== 'progress');
     assert.equal(steps[0], 'verdict');
     assert.deepEqual([...new Set(steps)], ['verdict', 'token', 'done']);
     assert.equal(steps.at(-1), 'done');
     assert.equal(found.text, found.result?.rationale);
+    // Piece by piece, not all at once. (The demo model's tokeniser has whole phrases.)
+    assert.ok(found.pieces > 2, `${found.pieces} pieces`);
     assert.equal(found.last?.type, 'done');
     assert.ok(found.waited < found.full / 2, `${found.waited} ms to stop`);
   });

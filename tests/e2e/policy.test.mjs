@@ -282,6 +282,24 @@ describe('the policy', () => {
     assert.equal(await page.locator('.category').count(), 8);
     await toDefault(page);
   });
+
+  test('an error is told in the language of the page, its place in the words of the package', async () => {
+    const { page } = given;
+    const error = page.locator('#policy-error');
+    await page.getByLabel('Language').selectOption('de');
+    await page.locator('#policy-json').fill('{"categories": {"O6": "non-violating"}}');
+    await page.getByRole('button', { name: 'Übernehmen' }).click();
+    assert.equal((await shownError(page, '#policy-error')).code, 'policy.unknown_mode');
+    const [german, exactly] = await error.locator('p').allInnerTexts();
+    assert.match(german ?? '', /^Diese Behandlung einer Kategorie gibt es nicht\. Nehmen Sie/);
+    assert.match(exactly ?? '', /^Genauer, auf Englisch: .*categories\.O6.*non-violating/s);
+    assert.equal(await error.locator('[lang="en"]').count(), 1);
+    // What stands there already follows the language.
+    await page.getByLabel('Sprache').selectOption('en');
+    assert.match(await error.innerText(), /has the unknown mode `non-violating`/);
+    assert.equal(await error.locator('p').count(), 1);
+    await toDefault(page);
+  });
 });
 
 /**

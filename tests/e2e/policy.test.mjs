@@ -275,7 +275,12 @@ describe('the policy', () => {
     assert.equal(error.code, 'policy.unknown_key');
     assert.match(error.text, /shoud_not.*should_not/s);
     assert.match(error.text, /O6/);
+    // Beside what was written, not above all categories.
+    assert.equal(await page.locator('#policy-editor #policy-error').count(), 1);
     assert.equal(await page.locator('#category-O6').getAttribute('data-mode'), 'default');
+    await editor.fill('{"policy": {}, "thresholds": {"O6": 2}}');
+    await page.getByRole('button', { name: 'Apply' }).click();
+    await page.locator('#policy-error[data-code="page.bad_threshold"]').waitFor();
     await editor.fill('{"categories": {"O6": "removed"}}');
     await page.getByRole('button', { name: 'Apply' }).click();
     await page.locator('#policy-error').waitFor({ state: 'detached' });

@@ -338,6 +338,7 @@ export const de: Strings = {
       gpu: (name) => `Es gibt eine GPU: ${name}.`,
       relaxedMeans: 'Relaxed SIMD und ein Thread je Kern.',
       relaxedNeeds: 'Braucht eine isolierte Seite.',
+      noRelaxedSimd: 'Dieser Browser hat kein Relaxed SIMD.',
       relaxedSingleMeans: 'Relaxed SIMD, für Seiten, die nicht isoliert sind.',
       simdMeans: 'Läuft in jedem heutigen Browser.',
       notIsolated:

@@ -332,6 +332,7 @@ export const en = {
       gpu: (name: string) => `There is a GPU: ${name}.`,
       relaxedMeans: 'Relaxed SIMD, and a thread for each core.',
       relaxedNeeds: 'Needs an isolated page.',
+      noRelaxedSimd: 'This browser has no relaxed SIMD.',
       relaxedSingleMeans: 'Relaxed SIMD, for pages that are not isolated.',
       simdMeans: 'Runs in every current browser.',
       notIsolated:

@@ -55,6 +55,20 @@ describe('dropping from the disk', () => {
     assert.equal(found.rating, 'Unsafe');
   });
 
+  test('several files are audited', async () => {
+    const { page } = given;
+    await dropFromDisk(page, [
+      join(folder, 'album', PISTOL),
+      join(folder, 'album', 'inner', 'shirt.jpg'),
+    ]);
+    await page.locator('#audit').waitFor();
+    await auditIs(page, 'idle');
+    assert.match(await page.locator('#audit-status').innerText(), /^2 of 2 pictures judged/);
+    await page.locator('#audit-clear').click();
+    await page.locator('#audit-clear-yes').click();
+    await goTo(page, 'Judge');
+  });
+
   test('a model is loaded', async () => {
     const { page } = given;
     await dropFromDisk(page, [join(folder, 'model.gguf')]);

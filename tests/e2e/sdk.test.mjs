@@ -83,6 +83,33 @@ describe('the package', () => {
     assert.deepEqual([plain.build, plain.threads], ['relaxed-single', 1]);
   });
 
+  test('leaves no globals in the page, and asks for no gesture of the user', async () => {
+    const page = await browser.newPage();
+    await page.goto(`${servers[0]?.url}sdk/test/blank.html`);
+    // By the browser's debugger, whose evaluations count as gestures unless told otherwise.
+    const session = await page.context().newCDPSession(page);
+    const { result } = await session.send('Runtime.evaluate', {
+      awaitPromise: true,
+      returnByValue: true,
+      userGesture: false,
+      expression: `(async () => {
+        const before = Object.getOwnPropertyNames(globalThis);
+        const { LlavaGuard } = await import('/sdk/dist/index.js');
+        await import('/sdk/dist/upload/index.js');
+        const guard = await LlavaGuard.load({ model: '${MODEL}' });
+        const image = new ImageData(64, 64);
+        const { rating } = await guard.assess(image, { detail: 'low', rationale: false });
+        guard.dispose();
+        const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
+        return { rating, added, gesture: navigator.userActivation.hasBeenActive };
+      })()`,
+    });
+    const { rating, ...others } = result.value;
+    assert.match(rating, /^(Safe|Unsafe)$/);
+    assert.deepEqual(others, { added: [], gesture: false });
+    await page.close();
+  });
+
   test('both builds give the same assessment', async () => {
     const assess = async () => {
       const { guard, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));

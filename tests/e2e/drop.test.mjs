@@ -21,10 +21,14 @@ const MANY = 120;
 async function dropFromDisk(page, files) {
   const session = await page.context().newCDPSession(page);
   const data = { items: [], files, dragOperationsMask: 1 };
-  for (const type of /** @type {const} */ (['dragEnter', 'dragOver', 'drop'])) {
-    await session.send('Input.dispatchDragEvent', { type, x: 200, y: 300, data });
-    if (type === 'dragOver') await page.getByText('Drop it anywhere').waitFor();
-  }
+  const send = (/** @type {'dragEnter' | 'dragOver' | 'drop'} */ type) =>
+    session.send('Input.dispatchDragEvent', { type, x: 200, y: 300, data });
+  await send('dragEnter');
+  // Over and over, as browsers do it.
+  const hint = page.getByText('Drop it anywhere');
+  do await send('dragOver');
+  while (!(await hint.isVisible()));
+  await send('drop');
   await session.detach();
 }
 
@@ -85,6 +89,10 @@ describe('dropping from the disk', () => {
       return { handle: asking.result?.name };
     });
     assert.equal(handle, 'model.gguf');
+    await page.reload();
+    const again = page.getByRole('button', { name: 'Use model.gguf again' });
+    await again.click();
+    await page.locator('#model-source').filter({ hasText: 'Read from your file' }).waitFor();
     await goTo(page, 'Judge');
   });
 

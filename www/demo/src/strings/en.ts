@@ -378,7 +378,7 @@ export const en = {
       `Something unexpected went wrong: ${message}. Reload the page and try again.`,
     noModel: 'There is no model to judge with. Load one under Models first.',
     /** An error of the package in this language; none where its own English sentence is shown. */
-    ofPackage: (_code: string): string | undefined => undefined,
+    ofPackage: (() => undefined) as (code: string) => string | undefined,
     /** What comes before the package's own words, where `ofPackage` gives others. */
     exactly: 'Exactly, in English:',
   },

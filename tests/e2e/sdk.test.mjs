@@ -315,7 +315,7 @@ describe('the package', () => {
             };`,
         }),
       );
-      const [loaded = 0, first = 0, second = 0, third = 0] = await pages[kind].evaluate(
+      const [loaded = 0, first = 0, second = 0, ...others] = await pages[kind].evaluate(
         async (model) => {
           const { sdk, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
           const guard = await sdk.LlavaGuard.load({
@@ -334,8 +334,8 @@ describe('the package', () => {
           const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
           if (!context) throw new Error('no canvas');
           const sizes = [await memory()];
-          for (const filter of ['none', 'invert(1)', 'invert(0.5)']) {
-            context.filter = filter;
+          for (const amount of [0, 1, 0.5, 0.2, 0.8, 0.4]) {
+            context.filter = `invert(${amount})`;
             context.drawImage(bitmap, 0, 0);
             const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
             await guard.assess(pixels, { detail: 'high', rationale: { maxTokens: 4 } });
@@ -349,7 +349,9 @@ describe('the package', () => {
       assert.ok(first - loaded > 8 << 20, 'the first image takes some');
       // The rest of the engine, whose memory may fall a little differently.
       assert.ok(second - first <= 1 << 20, `${second - first} bytes more`);
-      assert.equal(third, second);
+      // Threads ask for their bits in another order each time, which may cost a page or two of 64 KiB.
+      const most = Math.max(...others) - second;
+      assert.ok(others.length === 4 && most <= 2 << 16, `${most} bytes more for four others`);
     });
   }
 

@@ -434,6 +434,14 @@ describe('the audit view', () => {
     await auditIs(german, 'idle');
     assert.match(await german.locator('#audit-status').innerText(), /1 von 1 Bildern beurteilt/);
     assert.equal(await german.locator('.audit-grid-body .badge').innerText(), 'Unbedenklich');
+    // Its picture fits no category, so no bar has a length.
+    const charts = german.locator('#audit-charts svg.chart');
+    await charts.nth(1).waitFor();
+    assert.match(await charts.first().innerHTML(), /Bilder/);
+    const widths = await charts
+      .locator('rect')
+      .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width));
+    assert.ok(Math.max(0, ...widths) < 1, widths.join());
     assert.deepEqual(await violations(german), []);
     const { text } = await saved(german, '#audit-export-report');
     assert.match(text, /<html lang="de">/);

@@ -1,7 +1,15 @@
 /** Packs the package, installs it beside a copy of a project, and builds that as a site would. */
 
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -44,7 +52,8 @@ export async function installPackage() {
         recursive: true,
         filter: (path) => !path.endsWith('node_modules'),
       });
-      symlinkSync(join(place, 'node_modules'), join(folder, 'node_modules'));
+      const packages = join(folder, 'node_modules');
+      if (!existsSync(packages)) symlinkSync(join(place, 'node_modules'), packages);
       mkdirSync(join(folder, 'public'), { recursive: true });
       prepare(folder);
       const PATH = [join(TOOLS, '.bin'), process.env['PATH']].join(delimiter);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
@@ -6,6 +7,7 @@ import { outcome } from './browser.mjs';
 import { photo, pngHeader } from './materials.mjs';
 import { assessed, choose, drop, judge, PISTOL, shownError, transfer, withPage } from './page.mjs';
 
+const HEIC = readFileSync(new URL('fixtures/firearm-pistol.heic', import.meta.url));
 const BANANAS = 'groceries-bananas.jpg';
 
 describe('bringing a picture', () => {
@@ -208,6 +210,7 @@ describe('bringing a picture', () => {
     ['a truncated JPEG', 'cut.jpg', photo(PISTOL).subarray(0, 2500), 'image.truncated'],
     ['a PNG of 60,000 x 60,000', 'huge.png', pngHeader(60_000, 60_000), 'image.too_large'],
     ['text', 'text.jpg', Buffer.from('Not a photo.\n'), 'image.unsupported_format'],
+    ['a HEIC, which this browser does not read', 'photo.heic', HEIC, 'image.unsupported_format'],
     ['an empty file', 'empty.jpg', Buffer.alloc(0), 'image.empty'],
   ])) {
     test(`${what} gets its own error and no verdict`, async () => {

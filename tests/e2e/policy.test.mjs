@@ -275,11 +275,34 @@ describe('the policy', () => {
     assert.equal(error.code, 'policy.unknown_key');
     assert.match(error.text, /shoud_not.*should_not/s);
     assert.match(error.text, /O6/);
+    // Beside what was written, not above all categories.
+    assert.equal(await page.locator('#policy-editor #policy-error').count(), 1);
     assert.equal(await page.locator('#category-O6').getAttribute('data-mode'), 'default');
+    await editor.fill('{"policy": {}, "thresholds": {"O6": 2}}');
+    await page.getByRole('button', { name: 'Apply' }).click();
+    await page.locator('#policy-error[data-code="page.bad_threshold"]').waitFor();
     await editor.fill('{"categories": {"O6": "removed"}}');
     await page.getByRole('button', { name: 'Apply' }).click();
     await page.locator('#policy-error').waitFor({ state: 'detached' });
     assert.equal(await page.locator('.category').count(), 8);
+    await toDefault(page);
+  });
+
+  test('an error is told in the language of the page, its place in the words of the package', async () => {
+    const { page } = given;
+    const error = page.locator('#policy-error');
+    await page.getByLabel('Language').selectOption('de');
+    await page.locator('#policy-json').fill('{"categories": {"O6": "non-violating"}}');
+    await page.getByRole('button', { name: 'Übernehmen' }).click();
+    assert.equal((await shownError(page, '#policy-error')).code, 'policy.unknown_mode');
+    const [german, exactly] = await error.locator('p').allInnerTexts();
+    assert.match(german ?? '', /^Diese Behandlung einer Kategorie gibt es nicht\. Nehmen Sie/);
+    assert.match(exactly ?? '', /^Genauer, auf Englisch: .*categories\.O6.*non-violating/s);
+    assert.equal(await error.locator('[lang="en"]').count(), 1);
+    // What stands there already follows the language.
+    await page.getByLabel('Sprache').selectOption('en');
+    assert.match(await error.innerText(), /has the unknown mode `non-violating`/);
+    assert.equal(await error.locator('p').count(), 1);
     await toDefault(page);
   });
 });

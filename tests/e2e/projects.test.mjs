@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+import { violations } from './axe.mjs';
 import { launch, serve } from './browser.mjs';
 import { photo } from './materials.mjs';
 import { installPackage, run, TOOLS } from './package-projects.mjs';
@@ -76,6 +77,40 @@ describe('the packed package', () => {
     });
   }
 
+  test("works with Vite's development server", async () => {
+    const folder = await installed.build('tests/projects/vite');
+    writeFileSync(join(folder, 'photo.jpg'), photo('firearm-pistol.jpg'));
+    const { createServer } = await import(
+      pathToFileURL(join(TOOLS, 'vite/dist/node/index.js')).href
+    );
+    const server = await createServer({
+      root: folder,
+      logLevel: 'error',
+      server: {
+        host: '127.0.0.1',
+        port: 0,
+        // The packages lie beside the project here, not in it.
+        fs: { allow: [installed.folder] },
+        headers: {
+          'Cross-Origin-Opener-Policy': 'same-origin',
+          'Cross-Origin-Embedder-Policy': 'require-corp',
+        },
+      },
+    });
+    await server.listen();
+    const page = await browser.newPage();
+    page.setDefaultTimeout(30_000);
+    await page.goto(`http://127.0.0.1:${server.httpServer.address().port}/`);
+    const result = await page.locator('output[data-done]').textContent();
+    assert.deepEqual(JSON.parse(result ?? ''), {
+      rating: 'Unsafe',
+      category: 'O6',
+      build: 'relaxed',
+    });
+    await page.close();
+    await server.close();
+  });
+
   /** @param {string} name */
   const file = (name) => ({ name, mimeType: 'image/jpeg', buffer: photo(name) });
   const [SAFE, PISTOL] = [file('groceries-bananas.jpg'), file('firearm-pistol.jpg')];
@@ -84,6 +119,7 @@ describe('the packed package', () => {
     const folder = await installed.build('www/examples/plain');
     const { page, complaints, close } = await open(join(folder, 'dist'));
     const listing = page.locator('#listing');
+    assert.deepEqual(await violations(page), []);
     await listing.locator('input[name=title]').fill('Bananas');
     await page.getByLabel('Choose pictures').setInputFiles([SAFE, PISTOL]);
     await listing.getByText('Not allowed here', { exact: true }).waitFor();
@@ -92,6 +128,7 @@ describe('the packed package', () => {
     assert.equal(await listing.locator('output').innerText(), '');
     await page.getByRole('button', { name: 'Ask for a review' }).click();
     await listing.getByText('A review did not change that.').waitFor();
+    assert.deepEqual(await violations(page), []);
     await page.getByRole('button', { name: 'Remove firearm' }).click();
     await page.getByRole('button', { name: 'Publish' }).click();
     assert.equal(
@@ -103,6 +140,7 @@ describe('the packed package', () => {
     await profile.getByText('Hier nicht erlaubt', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Speichern' }).click();
     assert.equal(await profile.locator('output').innerText(), '');
+    assert.deepEqual(await violations(page), []);
     assert.deepEqual(complaints, []);
     await close();
   });
@@ -113,6 +151,7 @@ describe('the packed package', () => {
     await page.getByLabel('Choose pictures').setInputFiles([SAFE, PISTOL]);
     await page.getByText('Not allowed here', { exact: true }).waitFor();
     await page.getByText('1 of 2 may be sent').waitFor();
+    assert.deepEqual(await violations(page), []);
     await page.getByRole('button', { name: 'Send' }).click();
     assert.equal(await page.locator('output').count(), 0);
     await page.getByLabel('This is a museum of weapons').check();
@@ -122,6 +161,7 @@ describe('the packed package', () => {
       await page.locator('output').innerText(),
       'Sent groceries-bananas.jpg, firearm-pistol.jpg',
     );
+    assert.deepEqual(await violations(page), []);
     assert.deepEqual(complaints, []);
     await close();
   });
@@ -136,11 +176,13 @@ describe('the packed package', () => {
       writeFileSync(join(pictures, 'index.json'), JSON.stringify([...names, 'broken.jpg']));
     });
     const { page, complaints, close } = await open(join(folder, 'dist'));
+    assert.deepEqual(await violations(page), []);
     await page.getByRole('button', { name: 'Generate' }).click();
     await page.getByText('4 pictures, 2 withheld.').waitFor();
     assert.equal(await page.getByRole('img', { name: 'A generated picture' }).count(), 2);
     const withheld = await page.locator('.withheld').allInnerTexts();
     assert.match(withheld.join('\n'), /O6: Weapons[^]*cut short/);
+    assert.deepEqual(await violations(page), []);
     assert.deepEqual(complaints, []);
     await close();
   });

@@ -9,8 +9,9 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import { rangeOf } from '../../www/demo/scripts/serve.mjs';
+import { auditIs, goToAudit } from './audit-page.mjs';
 import { launch, openDemo, outcome, serve } from './browser.mjs';
-import { demoModel } from './materials.mjs';
+import { demoModel, expected, photo } from './materials.mjs';
 import { choose, goTo, judge } from './page.mjs';
 
 /** @typedef {import('./browser.mjs').Page} Page */
@@ -118,7 +119,33 @@ const STATES = {
     await choose(page, '#model-input', 'model.gguf', Buffer.from('Not a model.'));
     await page.locator('#model-error').waitFor();
   },
+  'audit-empty': goToAudit,
+  'audit-running': async (page) => {
+    await page.locator('#audit-detail').selectOption('high');
+    await page.locator('#audit-files').setInputFiles(album());
+    await page.locator('#audit-status:not([data-done="0"])').waitFor();
+  },
+  audit: async (page) => {
+    await auditIs(page, 'idle');
+    await page.locator('.audit-grid-body .audit-row[data-rating="Unsafe"]').first().click();
+    await page.locator('#audit-details .badge').waitFor();
+  },
+  'audit-failed': async (page) => {
+    await page.locator('.audit-grid-body .audit-row[data-state="failed"]').first().click();
+    await page.locator('#audit-details .error').waitFor();
+  },
+  'audit-german': (page) => page.getByLabel('Language').selectOption('de'),
 };
+
+/** The sample photos, and one that is damaged. */
+function album() {
+  const names = Object.keys(expected());
+  const damaged = { name: 'damaged.jpg', buffer: photo(names[0] ?? '').subarray(0, 600) };
+  return [damaged, ...names.map((name) => ({ name, buffer: photo(name) }))].map((file) => ({
+    ...file,
+    mimeType: 'image/jpeg',
+  }));
+}
 
 await mkdir(FOLDER, { recursive: true });
 const server = await serve();

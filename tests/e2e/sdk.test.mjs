@@ -83,6 +83,33 @@ describe('the package', () => {
     assert.deepEqual([plain.build, plain.threads], ['relaxed-single', 1]);
   });
 
+  test('leaves no globals in the page, and asks for no gesture of the user', async () => {
+    const page = await browser.newPage();
+    await page.goto(`${servers[0]?.url}sdk/test/blank.html`);
+    // By the browser's debugger, whose evaluations count as gestures unless told otherwise.
+    const session = await page.context().newCDPSession(page);
+    const { result } = await session.send('Runtime.evaluate', {
+      awaitPromise: true,
+      returnByValue: true,
+      userGesture: false,
+      expression: `(async () => {
+        const before = Object.getOwnPropertyNames(globalThis);
+        const { LlavaGuard } = await import('/sdk/dist/index.js');
+        await import('/sdk/dist/upload/index.js');
+        const guard = await LlavaGuard.load({ model: '${MODEL}' });
+        const image = new ImageData(64, 64);
+        const { rating } = await guard.assess(image, { detail: 'low', rationale: false });
+        guard.dispose();
+        const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
+        return { rating, added, gesture: navigator.userActivation.hasBeenActive };
+      })()`,
+    });
+    const { rating, ...others } = result.value;
+    assert.match(rating, /^(Safe|Unsafe)$/);
+    assert.deepEqual(others, { added: [], gesture: false });
+    await page.close();
+  });
+
   test('both builds give the same assessment', async () => {
     const assess = async () => {
       const { guard, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
@@ -288,7 +315,7 @@ describe('the package', () => {
             };`,
         }),
       );
-      const [loaded = 0, first = 0, second = 0, third = 0] = await pages[kind].evaluate(
+      const [loaded = 0, first = 0, second = 0, ...others] = await pages[kind].evaluate(
         async (model) => {
           const { sdk, photo } = /** @type {State} */ (/** @type {unknown} */ (globalThis));
           const guard = await sdk.LlavaGuard.load({
@@ -307,8 +334,8 @@ describe('the package', () => {
           const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
           if (!context) throw new Error('no canvas');
           const sizes = [await memory()];
-          for (const filter of ['none', 'invert(1)', 'invert(0.5)']) {
-            context.filter = filter;
+          for (const amount of [0, 1, 0.5, 0.2, 0.8, 0.4]) {
+            context.filter = `invert(${amount})`;
             context.drawImage(bitmap, 0, 0);
             const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
             await guard.assess(pixels, { detail: 'high', rationale: { maxTokens: 4 } });
@@ -322,7 +349,9 @@ describe('the package', () => {
       assert.ok(first - loaded > 8 << 20, 'the first image takes some');
       // The rest of the engine, whose memory may fall a little differently.
       assert.ok(second - first <= 1 << 20, `${second - first} bytes more`);
-      assert.equal(third, second);
+      // Threads ask for their bits in another order each time, which may cost a page or two of 64 KiB.
+      const most = Math.max(...others) - second;
+      assert.ok(others.length === 4 && most <= 2 << 16, `${most} bytes more for four others`);
     });
   }
 

@@ -60,6 +60,30 @@ describe('the verdict', () => {
     assert.equal(Number(width), 100 * (probability ?? NaN));
   });
 
+  test('the reason can be read while it is written, after the verdict', async () => {
+    const { page } = given;
+    await judge(page, 'groceries-bananas.jpg');
+    await page.evaluate(() => {
+      /** @type {[string, string][]} */
+      const seen = [];
+      Object.assign(globalThis, { seen });
+      new MutationObserver(() => {
+        const state = document.getElementById('result')?.dataset['state'] ?? '';
+        const text = document.getElementById('rationale')?.textContent ?? '';
+        const rated = document.getElementById('rating')?.textContent ?? '';
+        if (seen.at(-1)?.[1] !== text) seen.push([`${state} ${rated}`, text]);
+      }).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    const found = await judge(page);
+    const seen = /** @type {[string, string][]} */ (await page.evaluate('seen'));
+    const whole = found.rationale?.trim() ?? '';
+    const parts = seen.filter(
+      ([state, text]) => state === 'working Unsafe' && text !== '' && text.trim() !== whole,
+    );
+    assert.ok(parts.length > 2, JSON.stringify(seen));
+    for (const [, text] of parts) assert.ok(whole.startsWith(text.trim()), text);
+  });
+
   test('Unsafe blurs the photo until it is asked for; Safe does not', async () => {
     const { page } = given;
     await judge(page);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::error::PolicyError;
 use crate::json_tree::Tree;
@@ -82,43 +83,63 @@ impl Document {
         version: Option<&str>,
         changes: &BTreeMap<CategoryId, CategoryChange>,
     ) -> String {
-        let mut document = Map::new();
-        document.insert("base".into(), base.id().into());
-        if let Some(name) = name {
-            document.insert("name".into(), name.into());
-        }
-        if let Some(version) = version {
-            document.insert("version".into(), version.into());
-        }
-        if !changes.is_empty() {
-            let changes = changes
-                .iter()
-                .map(|(id, change)| (id.to_string(), write_change(change)))
-                .collect();
-            document.insert("categories".into(), Value::Object(changes));
-        }
-        // A map with string keys always serialises.
-        serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+        let written = Written {
+            base: base.id(),
+            name,
+            version,
+            categories: InOrder(changes),
+        };
+        // Strings and their lists always serialise.
+        serde_json::to_string_pretty(&written).unwrap_or_default() + "\n"
     }
 }
 
-fn write_change(change: &CategoryChange) -> Value {
-    if change.title.is_none() && !change.has_rules() {
-        return change.mode.unwrap_or_default().name().into();
+/// A document on its way out, its keys in the order they are written in.
+#[derive(Serialize)]
+struct Written<'a> {
+    base: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "InOrder::is_empty")]
+    categories: InOrder<'a>,
+}
+
+/// Changes by id. A [`serde_json::Map`] would sort them as text, O10 before O4.
+struct InOrder<'a>(&'a BTreeMap<CategoryId, CategoryChange>);
+
+impl InOrder<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    let mut object = Map::new();
-    if let Some(mode) = change.mode {
-        object.insert("mode".into(), mode.name().into());
+}
+
+impl Serialize for InOrder<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(id, change)| (id.to_string(), change)))
     }
-    if let Some(title) = &change.title {
-        object.insert("title".into(), title.as_str().into());
-    }
-    for (key, rules) in [("should_not", &change.should_not), ("can", &change.can)] {
-        if !rules.is_empty() {
-            object.insert(key.into(), rules.as_slice().into());
+}
+
+impl Serialize for CategoryChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.title.is_none() && !self.has_rules() {
+            return serializer.serialize_str(self.mode.unwrap_or_default().name());
         }
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(mode) = self.mode {
+            map.serialize_entry("mode", mode.name())?;
+        }
+        if let Some(title) = &self.title {
+            map.serialize_entry("title", title)?;
+        }
+        for (key, rules) in [("should_not", &self.should_not), ("can", &self.can)] {
+            if !rules.is_empty() {
+                map.serialize_entry(key, rules)?;
+            }
+        }
+        map.end()
     }
-    Value::Object(object)
 }
 
 /// A category's id, taken apart so that O10 comes after O9.

@@ -105,6 +105,29 @@ fn canonical_documents_read_back() {
 }
 
 #[test]
+fn canonical_documents_keep_the_natural_order() {
+    for preset in PRESETS {
+        // The presets are written by hand, in the order people read them in.
+        let policy = Policy::from_json(preset.json).unwrap();
+        assert_eq!(policy.to_json(), preset.json, "{}", preset.id);
+    }
+    let ids = (1..=12).rev().map(|number| format!("O{number}"));
+    let every = ids.fold(Policy::builder(Base::default()), |builder, id| {
+        let title = format!("Title of {id}");
+        if id.len() == 3 {
+            builder.add(&id, title, Rules::new().should_not("Be here."))
+        } else {
+            builder.title(&id, title)
+        }
+    });
+    let written = every.build().unwrap().to_json();
+    let places: Vec<usize> = (1..=12)
+        .map(|number| written.find(&format!("\"O{number}\":")).unwrap())
+        .collect();
+    assert!(places.is_sorted(), "{written}");
+}
+
+#[test]
 fn modes_can_be_switched_back_and_forth() {
     let museum = Policy::builder(Base::default())
         .mode("O6", Mode::NonViolating)

@@ -124,13 +124,14 @@ test('the report escapes what it is given and can load nothing', async () => {
       },
       /** @type {any} */ (
         new Proxy(
-          {},
+          { sentence: (/** @type {{ message: string }} */ { message }) => message },
           {
-            // Every text is its own name, every sentence a function that gives it.
-            get: (_, name) =>
-              ['made', 'summary', 'ratingName', 'reviewName', 'percent'].includes(String(name))
+            // Every other text is its own name, every sentence a function that gives it.
+            get: (given, name) =>
+              Reflect.get(given, name)
+              ?? (['made', 'summary', 'ratingName', 'reviewName', 'percent'].includes(String(name))
                 ? (/** @type {unknown} */ value) => `${String(name)}:${String(value)}`
-                : String(name),
+                : String(name)),
           },
         )
       ),

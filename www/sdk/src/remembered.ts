@@ -20,7 +20,10 @@ export async function rememberModelFile(handle: FileSystemFileHandle): Promise<v
 /** The file that was remembered last; none where there is none. */
 export async function rememberedModelFile(): Promise<FileSystemFileHandle | undefined> {
   const found = await withStore('readonly', (store) => store.get(KEY)).catch(() => undefined);
-  return found instanceof FileSystemFileHandle ? found : undefined;
+  // A browser without file handles has remembered none, and does not know their class either.
+  return typeof FileSystemFileHandle === 'function' && found instanceof FileSystemFileHandle
+    ? found
+    : undefined;
 }
 
 /** Forgets the remembered file. */

@@ -3,7 +3,7 @@ import type { Assessment, Detail, Rating } from 'llavaguard';
 
 import { policy } from '../policy/policy-store.js';
 import { engine } from '../shared/engine.js';
-import { errorCode, errorText } from '../shared/error-text.js';
+import { failureOf } from '../shared/error-text.js';
 import type { Choice } from './folder.js';
 import { Queue } from './queue.js';
 import { modelRating, type Row } from './row.js';
@@ -33,7 +33,7 @@ class AuditStore {
     onTurn: (row) => {
       this.#thumbnails.want(row);
     },
-    show: (error) => ({ code: errorCode(error), message: errorText(error) }),
+    show: failureOf,
     onChange: () => {
       this.#touch();
     },
@@ -233,7 +233,7 @@ class AuditStore {
       } catch (error) {
         // Another model or build has taken its place: the picture is judged by that.
         const replaced = engine.guard.value !== undefined && engine.guard.value !== before;
-        if (errorCode(error) !== 'guard.disposed' || !replaced) throw error;
+        if (failureOf(error).code !== 'guard.disposed' || !replaced) throw error;
       }
     }
   }

@@ -63,7 +63,14 @@ export async function drawCharts(
   const counts = plot({
     ...common,
     ariaLabel: texts.picturesLabel,
-    x: { label: texts.pictures, grid: true, ticks: narrow ? 3 : 5, tickFormat: wholeOnly },
+    x: {
+      label: texts.pictures,
+      grid: true,
+      // Not from 0 to 0 where no picture fits a category: every bar would be as long as the scale.
+      domain: [0, Math.max(1, ...categories.map(({ safe, unsafe }) => safe + unsafe))],
+      ticks: narrow ? 3 : 5,
+      tickFormat: wholeOnly,
+    },
     marks: [
       barX(parts, { y: 'category', x: 'count', fill: 'fill', insetTop: 1, insetBottom: 1 }),
       text(categories, {

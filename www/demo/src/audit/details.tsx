@@ -6,6 +6,7 @@ import { CategoryBars } from '../judge/category-bars.js';
 import { judge } from '../judge/judge-store.js';
 import { ProbabilityScale } from '../judge/probability-scale.js';
 import { thresholdOf } from '../policy/thresholds.js';
+import { FailureMessage } from '../shared/error-message.js';
 import { useObjectUrl } from '../shared/object-url.js';
 import { go } from '../shared/route.js';
 import { strings } from '../strings/index.js';
@@ -88,11 +89,7 @@ export function Details({
       </div>
       <LargePicture key={row.id} row={row} version={version} />
       <p class="audit-path">{row.path}</p>
-      {row.error && (
-        <p class="error" data-code={row.error.code}>
-          {row.error.message}
-        </p>
-      )}
+      {row.error && <FailureMessage failure={row.error} />}
       {row.kept && <Verdict row={row} kept={row.kept} version={version} />}
       <Review row={row} version={version} note={note} onBack={onBack} />
     </aside>

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 
 import { ErrorMessage } from '../shared/error-message.js';
+import { sentenceOf } from '../shared/error-text.js';
 import { Check } from '../shared/fields.js';
 import { percent, whole } from '../shared/format.js';
 import { saveFile } from '../shared/save-file.js';
@@ -113,6 +114,7 @@ function reportTexts(): ReportTexts {
   return {
     ...text.report,
     language: language.value,
+    sentence: sentenceOf,
     made: (date) => text.report.made(dates.format(date)),
     summary: (found) => {
       const counts = [found.total, found.unsafe, found.safe, found.failed, found.waiting].map(

@@ -2,6 +2,7 @@ import type { Rating } from 'llavaguard';
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 
+import { sentenceOf } from '../shared/error-text.js';
 import { percent } from '../shared/format.js';
 import { useObjectUrl } from '../shared/object-url.js';
 import { strings } from '../strings/index.js';
@@ -196,7 +197,7 @@ function GridRow({
         {kept ? percent(kept.unsafeProbability) : ''}
       </div>
       <div role="gridcell" class="audit-category">
-        <span>{kept ? categoryOf(kept).name : (error?.message ?? '')}</span>
+        <span>{kept ? categoryOf(kept).name : error ? sentenceOf(error) : ''}</span>
         {isStale(row, present) && <small class="audit-mark">{text.row.stale}</small>}
       </div>
       <div role="gridcell" class="audit-reviewed">

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 
 import { engine } from '../shared/engine.js';
+import { FailureMessage } from '../shared/error-message.js';
 import { whole } from '../shared/format.js';
 import { type Strings, strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
@@ -51,11 +52,7 @@ export function ProgressCard() {
         <strong>{text.done(whole(done), whole(total))}.</strong>{' '}
         <span role="status">{stateText(text)}</span> <span>{leftText(text)}</span>
       </p>
-      {error && (
-        <p class="error" role="alert" id="audit-error" data-code={error.code}>
-          {error.message}
-        </p>
-      )}
+      {error && <FailureMessage id="audit-error" failure={error} alert />}
       <LeftOut />
       <Stale />
       <details class="audit-more">

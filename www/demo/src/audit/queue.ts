@@ -1,5 +1,6 @@
 import type { Assessment } from 'llavaguard';
 
+import type { Failure } from '../shared/error-text.js';
 import { fileOf, type Row } from './row.js';
 import type { Rows } from './rows.js';
 import { TimeLeft } from './time-left.js';
@@ -7,20 +8,14 @@ import { TimeLeft } from './time-left.js';
 /** What the queue does, for people to see. */
 export type QueueState = 'idle' | 'running' | 'paused' | 'stopped';
 
-/** An error as the page shows it. */
-export interface Shown {
-  code: string;
-  message: string;
-}
-
 /** What the queue needs of the page. */
 export interface Outside {
   /** Judges one file; rejects with the signal's reason when aborted. */
   judge: (file: Blob, signal: AbortSignal) => Promise<Assessment>;
   /** Told of a row just before it is judged, to make its small picture meanwhile. */
   onTurn?: (row: Row) => void;
-  /** An error as a code and a sentence. */
-  show: (error: unknown) => Shown;
+  /** An error as a code and the words it came with. */
+  show: (error: unknown) => Failure;
   /** Told when state or error have changed. */
   onChange: () => void;
   /** Milliseconds. */
@@ -44,7 +39,7 @@ export class Queue {
   readonly #outside: Outside;
   readonly #times: TimeLeft;
   #state: QueueState = 'idle';
-  #error: Shown | undefined;
+  #error: Failure | undefined;
   #running = new AbortController();
 
   constructor(rows: Rows, outside: Outside) {
@@ -58,7 +53,7 @@ export class Queue {
   }
 
   /** Why it stopped by itself. */
-  get error(): Shown | undefined {
+  get error(): Failure | undefined {
     return this.#error;
   }
 
@@ -94,7 +89,7 @@ export class Queue {
     this.#times.forget();
   }
 
-  #set(state: QueueState, error?: Shown): void {
+  #set(state: QueueState, error?: Failure): void {
     this.#state = state;
     this.#error = error;
     this.#outside.onChange();
@@ -119,7 +114,7 @@ export class Queue {
   }
 
   /** Judges a row; gives the error where going on makes no sense. */
-  async #judge(row: Row, signal: AbortSignal): Promise<Shown | undefined> {
+  async #judge(row: Row, signal: AbortSignal): Promise<Failure | undefined> {
     try {
       const file = await fileOf(row);
       signal.throwIfAborted();

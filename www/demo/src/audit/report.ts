@@ -30,6 +30,8 @@ export interface ReportTexts {
   notJudged: string;
   couldNotBeJudged: string;
   olderPolicy: string;
+  /** What went wrong with a picture. */
+  sentence: (error: { code: string; message: string }) => string;
   ratingName: (rating: 'Safe' | 'Unsafe') => string;
   reviewName: (state: 'open' | 'confirmed' | 'overruled') => string;
   percent: (share: number) => string;
@@ -154,7 +156,7 @@ function row(record: AuditRecord, address: string | undefined, texts: ReportText
     rating && final_rating !== rating ? `<br><s>${escape(texts.ratingName(rating))}</s>` : '';
   const notes = [
     record.current === false ? texts.olderPolicy : '',
-    error ? `${error.message} (${error.code})` : '',
+    error ? `${texts.sentence(error)} (${error.code})` : '',
     record.rationale?.trim() ?? '',
   ].filter((note) => note !== '');
   const probability =

@@ -1,6 +1,7 @@
 import type { Assessment, CategoryProbability, Detail, Rating } from 'llavaguard';
 
 import { decide, type Thresholds } from '../policy/thresholds.js';
+import type { Failure } from '../shared/error-text.js';
 
 /** What a file is read from when its turn comes; nothing of its bytes is held. */
 export type Source = Blob | FileSystemFileHandle;
@@ -48,7 +49,7 @@ export interface Row {
   state: RowState;
   kept: Kept | undefined;
   /** Why it could not be judged. */
-  error: { readonly code: string; readonly message: string } | undefined;
+  error: Failure | undefined;
   /** What a person says it is. It stands whatever the model says later. */
   review: Rating | undefined;
   /** What a person wrote to it. */

@@ -1,5 +1,6 @@
 import type { Assessment, Rating } from 'llavaguard';
 
+import type { Failure } from '../shared/error-text.js';
 import { type Circumstances, CircumstancesTable, keep, type Row, type Source } from './row.js';
 
 /** A picture found in a folder. */
@@ -116,7 +117,7 @@ export class Rows {
   }
 
   /** A row that could not be judged keeps no rating, so that it never counts as Safe. */
-  failed(row: Row, error: { code: string; message: string }): void {
+  failed(row: Row, error: Failure): void {
     if (row.state !== 'judging') return;
     row.kept = undefined;
     row.error = error;

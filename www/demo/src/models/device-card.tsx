@@ -90,6 +90,7 @@ function gpuText(adapter: Adapter | null | undefined): string {
 function meaning(build: BuildName, adapter: Adapter | null | undefined): string {
   const { device: text } = strings.value.models;
   if (build === 'webgpu') return gpuText(adapter);
+  if (build !== 'simd' && !cpuBuilds().includes('relaxed-single')) return text.noRelaxedSimd;
   if (build === 'relaxed') return crossOriginIsolated ? text.relaxedMeans : text.relaxedNeeds;
   return build === 'relaxed-single' ? text.relaxedSingleMeans : text.simdMeans;
 }

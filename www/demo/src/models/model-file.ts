@@ -22,8 +22,9 @@ export async function loadModelFile(
   handle?: Promise<FileSystemHandle | null> | FileSystemHandle,
 ): Promise<void> {
   const found = await handle;
-  if (found instanceof FileSystemFileHandle) {
-    await rememberModelFile(found).catch(() => undefined);
+  // Not by its class, which not every browser knows.
+  if (found?.kind === 'file') {
+    await rememberModelFile(found as FileSystemFileHandle).catch(() => undefined);
     void lookForRememberedFile();
   }
   await engine.load({ model: file, name: file.name });

@@ -1,6 +1,7 @@
 import type { Probe } from 'llavaguard';
 
 import { engine } from '../shared/engine.js';
+import { sentenceOf } from '../shared/error-text.js';
 import { duration, size } from '../shared/format.js';
 import { strings } from '../strings/index.js';
 
@@ -59,9 +60,11 @@ function Findings({ probe }: { probe: Probe }) {
         {canRun ? text.canRun : text.cannotRun}
       </p>
       {reasons.length > 0 && (
-        <ul class="reasons" lang="en">
-          {reasons.map(({ code, message }) => (
-            <li key={code}>{message}</li>
+        <ul class="reasons">
+          {reasons.map((reason) => (
+            <li key={reason.code} data-code={reason.code}>
+              {sentenceOf(reason)}
+            </li>
           ))}
         </ul>
       )}

@@ -23,7 +23,9 @@ export function PolicyPanel() {
         <p class="quiet">{text.explanation}</p>
       </div>
       <PolicyToolbar />
-      <ErrorMessage id="policy-error" error={policy.error.value} />
+      {policy.refusedIn.value === 'cards' && (
+        <ErrorMessage id="policy-error" error={policy.error.value} />
+      )}
       {description ? (
         <>
           <ul class="categories">

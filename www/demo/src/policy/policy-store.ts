@@ -10,6 +10,9 @@ export interface PagePolicy {
   thresholds: Thresholds;
 }
 
+/** Where a change is made, so that a refusal is told there. */
+export type Place = 'cards' | 'editor';
+
 /** LlavaGuard's own policy, decided as the model decides. */
 export const DEFAULT_POLICY: PagePolicy = {
   document: { base: 'llavaguard-v1.2' },
@@ -30,6 +33,7 @@ class PolicyStore {
   readonly #base = signal<PolicyDescription | undefined>(undefined);
   readonly #prompt = signal<PolicyPrompt | undefined>(undefined);
   readonly #error = signal<unknown>(undefined);
+  readonly #refusedIn = signal<Place>('cards');
   readonly #past = signal<PagePolicy[]>([]);
   readonly #future = signal<PagePolicy[]>([]);
   #latest = 0;
@@ -44,6 +48,8 @@ class PolicyStore {
   readonly prompt = computed(() => this.#prompt.value);
   /** Why the last change was refused. */
   readonly error = computed(() => this.#error.value);
+  /** Where that was made. */
+  readonly refusedIn = computed(() => this.#refusedIn.value);
   /** Whether there is a step to undo, or to do again. */
   readonly canUndo = computed(() => this.#past.value.length > 0);
   readonly canRedo = computed(() => this.#future.value.length > 0);
@@ -56,8 +62,9 @@ class PolicyStore {
   }
 
   /** Puts a policy in force, if it is one; gives whether it was. */
-  async apply(next: PagePolicy | string): Promise<boolean> {
+  async apply(next: PagePolicy | string, place: Place = 'cards'): Promise<boolean> {
     const before = this.#current.value;
+    this.#refusedIn.value = place;
     if ((await this.#enter(next)) !== 'entered') return false;
     if (same(before, this.#current.value)) return true;
     this.#past.value = [...this.#past.value, before].slice(-STEPS);
@@ -83,6 +90,13 @@ class PolicyStore {
     await this.#step(this.#future, this.#past);
   }
 
+  /** Notes why a change came to nothing before the engine saw it. */
+  refuse(error: unknown, place: Place): void {
+    this.#latest++;
+    this.#refusedIn.value = place;
+    this.#error.value = error;
+  }
+
   /** Lets go of an error that was shown. */
   forgetError(): void {
     this.#error.value = undefined;
@@ -91,6 +105,7 @@ class PolicyStore {
   async #step(from: Signal<PagePolicy[]>, to: Signal<PagePolicy[]>): Promise<void> {
     const target = from.value.at(-1);
     const before = this.#current.value;
+    this.#refusedIn.value = 'cards';
     if (!target || (await this.#enter(target)) !== 'entered') return;
     from.value = from.value.slice(0, -1);
     to.value = [...to.value, before];

@@ -8,6 +8,8 @@ import {
   type Progress,
 } from 'llavaguard';
 
+import { strings } from '../strings/index.js';
+
 const BUILDS: BuildName[] = ['webgpu', 'relaxed', 'relaxed-single', 'simd'];
 
 /** A model to load: the address of a manifest or of a GGUF file, or such a file. */
@@ -164,7 +166,7 @@ class EngineStore {
     if (!guard) {
       throw new LlavaGuardError({
         code: 'page.no_model',
-        message: 'There is no model to judge with. Load one under Models first.',
+        message: strings.value.errors.noModel,
       });
     }
     this.#jobs.value++;

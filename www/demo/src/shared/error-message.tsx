@@ -1,11 +1,31 @@
-import { errorCode, errorText } from './error-text.js';
+import { strings } from '../strings/index.js';
+import { exactWords, type Failure, failureOf, sentenceOf } from './error-text.js';
 
 /** Shows an error, and tells screen readers at once; nothing where there is none. */
 export function ErrorMessage({ error, id }: { error: unknown; id?: string }) {
   if (error === undefined) return null;
+  return <FailureMessage failure={failureOf(error)} id={id} alert />;
+}
+
+/** Shows what went wrong; `alert` tells screen readers at once. */
+export function FailureMessage({
+  failure,
+  id,
+  alert = false,
+}: {
+  failure: Failure;
+  id?: string | undefined;
+  alert?: boolean;
+}) {
+  const exact = exactWords(failure);
   return (
-    <p class="error" role="alert" data-code={errorCode(error)} id={id}>
-      {errorText(error)}
-    </p>
+    <div class="error" role={alert ? 'alert' : undefined} data-code={failure.code} id={id}>
+      <p>{sentenceOf(failure)}</p>
+      {exact !== undefined && (
+        <p class="exact-words">
+          {strings.value.errors.exactly} <span lang="en">{exact}</span>
+        </p>
+      )}
+    </div>
   );
 }

@@ -2,16 +2,31 @@ import { LlavaGuardError } from 'llavaguard';
 
 import { strings } from '../strings/index.js';
 
-/** An error as a sentence for the page; the package's own already say what to do next. */
-export function errorText(error: unknown): string {
-  if (error instanceof LlavaGuardError) return capitalised(error.message);
-  const message = error instanceof Error ? error.message : String(error);
-  return strings.value.errors.unexpected(message);
+/** What an error leaves behind in the page: its code, and the words it came with. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
 }
 
-/** The stable code of an error, for tests and bug reports. */
-export function errorCode(error: unknown): string {
-  return error instanceof LlavaGuardError ? error.code : 'page.unexpected';
+/**
+ * An error as a code, for tests and bug reports, and the words it came with, which say what to do next.
+ */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof LlavaGuardError) return { code: error.code, message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'page.unexpected', message };
+}
+
+/** A failure as a sentence in the page's language. */
+export function sentenceOf({ code, message }: Failure): string {
+  const { errors } = strings.value;
+  if (code === 'page.unexpected') return errors.unexpected(message);
+  return errors.ofPackage(code) ?? capitalised(message);
+}
+
+/** The words a failure came with, where {@link sentenceOf} says it in others. */
+export function exactWords({ code, message }: Failure): string | undefined {
+  return strings.value.errors.ofPackage(code) === undefined ? undefined : capitalised(message);
 }
 
 function capitalised(text: string): string {

@@ -36,14 +36,15 @@ function add(counts: typeof byPage, address: string): void {
 
 /** Begins to count. */
 export function countRequests(): void {
+  const container = (navigator as { serviceWorker?: ServiceWorkerContainer }).serviceWorker;
   new PerformanceObserver((list) => {
-    for (const entry of list.getEntries() as PerformanceResourceTiming[]) {
-      // What came from the service worker's store caused no request; it tells of the others.
-      const stored = entry.workerStart > 0;
-      if (!stored && entry.name.startsWith('http')) add(byPage, entry.name);
+    for (const { name, workerStart } of list.getEntries() as PerformanceResourceTiming[]) {
+      // What came from the service worker's store caused no request; it tells of the others. Not every
+      // browser says of an entry that the service worker had it (WebKit does not).
+      const asked = container?.controller && new URL(name).origin === location.origin;
+      if (!asked && workerStart === 0 && name.startsWith('http')) add(byPage, name);
     }
   }).observe({ type: 'resource' });
-  const container = (navigator as { serviceWorker?: ServiceWorkerContainer }).serviceWorker;
   container?.addEventListener(
     'message',
     ({ data }: MessageEvent<{ type?: string; url?: string }>) => {

@@ -1,4 +1,5 @@
 import type { Strings } from './en.js';
+import { ERRORS_DE } from './errors-de.js';
 
 /**
  * Every text of the page in German. Titles and rules of a policy, and what the model writes, stay
@@ -337,6 +338,7 @@ export const de: Strings = {
       gpu: (name) => `Es gibt eine GPU: ${name}.`,
       relaxedMeans: 'Relaxed SIMD und ein Thread je Kern.',
       relaxedNeeds: 'Braucht eine isolierte Seite.',
+      noRelaxedSimd: 'Dieser Browser hat kein Relaxed SIMD.',
       relaxedSingleMeans: 'Relaxed SIMD, für Seiten, die nicht isoliert sind.',
       simdMeans: 'Läuft in jedem heutigen Browser.',
       notIsolated:
@@ -380,6 +382,9 @@ export const de: Strings = {
   errors: {
     unexpected: (message) =>
       `Etwas Unerwartetes ist schiefgegangen: ${message}. Laden Sie die Seite neu und versuchen Sie es noch einmal.`,
+    noModel: 'Es gibt kein Modell, das urteilen könnte. Laden Sie zuerst eines unter „Modelle“.',
+    ofPackage: (code) => ERRORS_DE[code],
+    exactly: 'Genauer, auf Englisch:',
   },
   audit: {
     heading: 'Einen Ordner prüfen',

@@ -332,6 +332,7 @@ export const en = {
       gpu: (name: string) => `There is a GPU: ${name}.`,
       relaxedMeans: 'Relaxed SIMD, and a thread for each core.',
       relaxedNeeds: 'Needs an isolated page.',
+      noRelaxedSimd: 'This browser has no relaxed SIMD.',
       relaxedSingleMeans: 'Relaxed SIMD, for pages that are not isolated.',
       simdMeans: 'Runs in every current browser.',
       notIsolated:
@@ -375,6 +376,11 @@ export const en = {
   errors: {
     unexpected: (message: string) =>
       `Something unexpected went wrong: ${message}. Reload the page and try again.`,
+    noModel: 'There is no model to judge with. Load one under Models first.',
+    /** An error of the package in this language; none where its own English sentence is shown. */
+    ofPackage: (() => undefined) as (code: string) => string | undefined,
+    /** What comes before the package's own words, where `ofPackage` gives others. */
+    exactly: 'Exactly, in English:',
   },
   audit: {
     heading: 'Audit a folder',

@@ -64,8 +64,13 @@ export function pixelsOf(bitmap: ImageBitmap): Pixels {
     const strip = context.getImageData(0, 0, width, Math.min(rows, height - top));
     pixels.set(strip.data, 4 * width * top);
   }
-  if (context.isContextLost()) throw noCanvas();
+  if (lost(context)) throw noCanvas();
   return { width, height, pixels };
+}
+
+/** Whether the canvas was lost on the way; WebKit has none that is, and does not know the question. */
+function lost(context: Partial<Pick<OffscreenCanvasRenderingContext2D, 'isContextLost'>>): boolean {
+  return context.isContextLost?.() === true;
 }
 
 function noCanvas(): LlavaGuardError {

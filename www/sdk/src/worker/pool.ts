@@ -20,11 +20,12 @@ export async function startThreads(
 /** What kind of script this is: some bundlers make a classic one of it, whose threads must be that too. */
 function ownType(): WorkerType {
   try {
-    // Does nothing in a classic worker and is refused in a module.
-    (self as unknown as { importScripts(): void }).importScripts();
+    // No address, so nothing is asked for. A module is refused the call itself, by a TypeError (in
+    // Firefox only where an address is given); a classic worker complains of the address.
+    (self as unknown as { importScripts(url: string): void }).importScripts('http://[');
     return 'classic';
-  } catch {
-    return 'module';
+  } catch (error) {
+    return error instanceof TypeError ? 'module' : 'classic';
   }
 }
 

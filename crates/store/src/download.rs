@@ -205,6 +205,8 @@ pub(crate) struct Transfer<'a, O> {
     meter: RefCell<Meter>,
     /// Whether the server is believed to give ranges.
     ranges: Cell<bool>,
+    /// Bytes that have come by ranges, on all connections.
+    arrived: Cell<u64>,
 }
 
 impl<'a, O: Outside> Transfer<'a, O> {
@@ -218,6 +220,7 @@ impl<'a, O: Outside> Transfer<'a, O> {
             missing: RefCell::default(),
             meter: RefCell::new(meter),
             ranges: Cell::new(true),
+            arrived: Cell::new(0),
         }
     }
 
@@ -416,6 +419,7 @@ impl<'a, O: Outside> Transfer<'a, O> {
 
     /// Fetches a file of unknown size; it cannot be taken up again.
     async fn run_unsized(&self) -> Result<Outcome, Failed> {
+        self.ranges.set(false);
         let mut patience = self.patience(0);
         loop {
             let room = self.outside.clear().await;
@@ -591,6 +595,10 @@ impl<'a, O: Outside> Transfer<'a, O> {
     }
 
     pub fn count(&self, bytes: u64) {
+        // What comes of a whole file is lost where it breaks off, so it is no reason to go on.
+        if self.ranges.get() {
+            self.arrived.set(self.arrived.get() + bytes);
+        }
         let report = self.meter.borrow_mut().add(bytes, self.outside.now_ms());
         if let Some(report) = report {
             self.outside.progress(&report);
@@ -621,8 +629,10 @@ impl<'a, O: Outside> Transfer<'a, O> {
     pub fn patience(&self, part: usize) -> Patience {
         Patience {
             url: self.target.url(part),
+            row: 0,
             fruitless: 0,
             attempts: 0,
+            arrived: self.arrived.get(),
         }
     }
 }
@@ -630,23 +640,34 @@ impl<'a, O: Outside> Transfer<'a, O> {
 /// How often something was tried, and when it is enough.
 pub(crate) struct Patience {
     url: String,
+    /// Attempts in a row that brought nothing; pauses grow with them.
+    row: u32,
+    /// Those of them in which nothing came on any other connection either.
     fruitless: u32,
     attempts: u32,
+    /// What had come on all connections when that was last looked at.
+    arrived: u64,
 }
 
 impl Patience {
     /// The last attempt brought something.
     pub fn fruitful(&mut self) {
+        self.row = 0;
         self.fruitless = 0;
     }
 
-    /// Waits before the next attempt, or gives up.
+    /// Waits before the next attempt, or gives up: a busy server that answers others is still there.
     pub async fn pause<O: Outside>(
         &mut self,
         transfer: &Transfer<'_, O>,
         reason: &str,
         asked_ms: Option<f64>,
     ) -> Result<(), StoreError> {
+        let arrived = transfer.arrived.get();
+        if self.arrived != arrived {
+            (self.arrived, self.fruitless) = (arrived, 0);
+        }
+        self.row += 1;
         self.fruitless += 1;
         self.attempts += 1;
         if self.fruitless >= MAX_FRUITLESS || self.attempts >= MAX_ATTEMPTS {
@@ -656,7 +677,7 @@ impl Patience {
             ));
         }
         let outside = transfer.outside;
-        let pause = pause_ms(self.fruitless, asked_ms, outside.random());
+        let pause = pause_ms(self.row, asked_ms, outside.random());
         outside.sleep(pause).await;
         transfer.check_cancelled()
     }

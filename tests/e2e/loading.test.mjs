@@ -155,8 +155,7 @@ describe('loading', () => {
     ['cut connections', { cut: 0.5 }],
     ['wrong bytes', { wrongBytes: 0.2 }],
     ['short answers', { wrongLength: 0.4 }],
-    // So rarely that giving up after a row of refusals, which is right, is not seen here.
-    ['a busy server', { serverError: 0.12, tooMany: 0.04 }],
+    ['a busy server', { serverError: 0.28, tooMany: 0.07 }],
     ['a validator that changes', { changedEtag: 0.5, cut: 0.3 }],
     ['no ranges', { noRanges: true }],
     ['no ranges and cut connections', { noRanges: true, cut: 0.3 }],
@@ -354,31 +353,6 @@ describe('loading', () => {
     assert.equal((await load(page, MANIFEST, { trustedKeys })).code, 'manifest.untrusted');
     assert.equal((await load(page, MODEL, { trustedKeys })).code, 'manifest.untrusted');
     assert.deepEqual(server.state.requests, []);
-  });
-
-  test('without private files, a cache is used the same way', async () => {
-    const sources = await page.evaluate(async (model) => {
-      const url = '/sdk/dist/index.js';
-      const { LlavaGuard } = /** @type {Package} */ (await import(url));
-      const sources = [];
-      for (let time = 0; time < 2; time++) {
-        const guard = await LlavaGuard.load({
-          model,
-          build: 'simd',
-          createWorker: () => new Worker('/sdk/test/no-files-worker.mjs', { type: 'module' }),
-        });
-        sources.push(guard.source);
-        guard.dispose();
-      }
-      return sources;
-    }, MANIFEST);
-    assert.deepEqual(
-      sources.map(({ storage, reused }) => [storage, reused]),
-      [
-        ['cache', 0],
-        ['cache', SIZE],
-      ],
-    );
   });
 
   test('an image is judged as ever by what was loaded verified', async () => {

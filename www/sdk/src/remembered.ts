@@ -20,7 +20,9 @@ export async function rememberModelFile(handle: FileSystemFileHandle): Promise<v
 /** The file that was remembered last; none where there is none. */
 export async function rememberedModelFile(): Promise<FileSystemFileHandle | undefined> {
   const found = await withStore('readonly', (store) => store.get(KEY)).catch(() => undefined);
-  return found instanceof FileSystemFileHandle ? found : undefined;
+  // By its kind: the class is not there in pages that are not served over HTTPS.
+  const handle = found as FileSystemFileHandle | undefined;
+  return handle?.kind === 'file' ? handle : undefined;
 }
 
 /** Forgets the remembered file. */

@@ -22,8 +22,9 @@ export async function loadModelFile(
   handle?: Promise<FileSystemHandle | null> | FileSystemHandle,
 ): Promise<void> {
   const found = await handle;
-  if (found instanceof FileSystemFileHandle) {
-    await rememberModelFile(found).catch(() => undefined);
+  // By its kind: the class is not there in pages that are not served over HTTPS.
+  if (found?.kind === 'file') {
+    await rememberModelFile(found as FileSystemFileHandle).catch(() => undefined);
     void lookForRememberedFile();
   }
   await engine.load({ model: file, name: file.name });

@@ -121,9 +121,24 @@ class FileShelf implements Shelf {
   }
 }
 
+/** How often and how far apart a file is asked for that another worker still holds, in milliseconds. */
+const HELD = { tries: 40, pause: 50 };
+
+/**
+ * Opens a file for this worker alone. Browsers let go of a worker's files some moments after it has
+ * ended, and after its locks: a model loaded again at once would be taken for one that is not stored.
+ */
 async function openFile(folder: FileSystemDirectoryHandle, name: string) {
   const file = await folder.getFileHandle(name, { create: true });
-  return file.createSyncAccessHandle();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await file.createSyncAccessHandle();
+    } catch (error) {
+      const held = (error as Error).name === 'NoModificationAllowedError';
+      if (!held || tries === HELD.tries) throw error;
+      await new Promise((resolve) => setTimeout(resolve, HELD.pause));
+    }
+  }
 }
 
 function writeAll(file: FileSystemSyncAccessHandle, bytes: Uint8Array, at: number): void {

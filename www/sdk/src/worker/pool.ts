@@ -20,12 +20,12 @@ export async function startThreads(
 /** What kind of script this is: some bundlers make a classic one of it, whose threads must be that too. */
 function ownType(): WorkerType {
   try {
-    // Does nothing in a classic worker and is refused in a module.
-    (self as unknown as { importScripts(): void }).importScripts();
-    return 'classic';
-  } catch {
-    return 'module';
+    // Modules refuse any, classic scripts this address. Without one Firefox's modules refuse nothing.
+    (self as unknown as { importScripts(url: string): void }).importScripts('https://[');
+  } catch (error) {
+    if ((error as Error).name === 'SyntaxError') return 'classic';
   }
+  return 'module';
 }
 
 function startThread(index: number, module: WebAssembly.Module, memory: WebAssembly.Memory) {

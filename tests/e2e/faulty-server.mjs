@@ -27,17 +27,22 @@ import { demoManifest, demoModel } from './materials.mjs';
  * @property {number} [bytesPerSecond] how fast a connection is; as fast as it goes where absent
  */
 
-/** Starts the server over `www/`. */
-export async function serveFaulty() {
+/** @typedef {NonNullable<NonNullable<Parameters<typeof serve>[0]>['answerFirst']>} AnswerFirst */
+
+/**
+ * Starts the server over `www/`; `other` answers what is not below `/faulty/`, or gives false.
+ * @param {AnswerFirst} [other]
+ */
+export async function serveFaulty(other = () => false) {
   const model = demoModel();
   const manifest = JSON.stringify(demoManifest());
   /** @type {{ faults: Faults, served: number, requests: string[], etag: number, model: Buffer }} */
   const state = { faults: {}, served: 0, requests: [], etag: 1, model };
 
-  /** @type {NonNullable<NonNullable<Parameters<typeof serve>[0]>['answerFirst']>} */
+  /** @type {AnswerFirst} */
   const answerFirst = (request, response, headers) => {
     const [, name] = /^\/faulty\/([^?]+)/.exec(request.url ?? '') ?? [];
-    if (name === undefined) return false;
+    if (name === undefined) return other(request, response, headers);
     if (state.faults.unreachable) {
       request.socket.destroy();
       return true;

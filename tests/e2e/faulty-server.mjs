@@ -36,8 +36,8 @@ import { demoManifest, demoModel } from './materials.mjs';
 export async function serveFaulty(other = () => false) {
   const model = demoModel();
   const manifest = JSON.stringify(demoManifest());
-  /** @type {{ faults: Faults, served: number, requests: string[], etag: number, model: Buffer }} */
-  const state = { faults: {}, served: 0, requests: [], etag: 1, model };
+  /** @type {{ faults: Faults, served: number, requests: string[], etag: number, model: Buffer, manifest: string }} */
+  const state = { faults: {}, served: 0, requests: [], etag: 1, model, manifest };
 
   /** @type {AnswerFirst} */
   const answerFirst = (request, response, headers) => {
@@ -48,7 +48,9 @@ export async function serveFaulty(other = () => false) {
       return true;
     }
     if (name === 'manifest.json') {
-      response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(manifest);
+      response
+        .writeHead(200, { ...headers, 'Content-Type': 'application/json' })
+        .end(state.manifest);
       return true;
     }
     state.requests.push(request.headers.range ?? 'whole');

@@ -22,25 +22,21 @@ const ELSEWHERE = 'without-https.example';
  * @returns {Promise<import('llavaguard').ModelSource[]>}
  */
 function loadTwice(page, lacks) {
-  return page.evaluate(
-    async ([model, lacks]) => {
-      const url = '/sdk/dist/index.js';
-      const { LlavaGuard } = /** @type {Package} */ (await import(url));
-      const sources = [];
-      for (let time = 0; time < 2; time++) {
-        const guard = await LlavaGuard.load({
-          model,
-          build: 'simd',
-          createWorker: () =>
-            new Worker(`/sdk/test/lacking-worker.mjs?${lacks}`, { type: 'module' }),
-        });
-        sources.push(guard.source);
-        guard.dispose();
-      }
-      return sources;
-    },
-    /** @type {const} */ ([MANIFEST, lacks]),
-  );
+  return page.evaluate(async ([model, lacks]) => {
+    const url = '/sdk/dist/index.js';
+    const { LlavaGuard } = /** @type {Package} */ (await import(url));
+    const sources = [];
+    for (let time = 0; time < 2; time++) {
+      const guard = await LlavaGuard.load({
+        model,
+        build: 'simd',
+        createWorker: () => new Worker(`/sdk/test/lacking-worker.mjs?${lacks}`, { type: 'module' }),
+      });
+      sources.push(guard.source);
+      guard.dispose();
+    }
+    return sources;
+  }, /** @type {const} */ ([MANIFEST, lacks]));
 }
 
 describe('what is lacking', () => {

@@ -285,7 +285,7 @@ impl Outside for Worker {
     }
 
     async fn digest(&self, bytes: &[u8]) -> Digest {
-        // The browser's is several times as fast as one in WebAssembly, and on another thread.
+        // The browser's is several times as fast as one in WebAssembly, and may be on another thread.
         let promise = self.depot.digest(self.copy(bytes));
         let found = match promise {
             Some(promise) => JsFuture::from(promise).await.ok(),

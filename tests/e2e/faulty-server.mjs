@@ -27,23 +27,30 @@ import { demoManifest, demoModel } from './materials.mjs';
  * @property {number} [bytesPerSecond] how fast a connection is; as fast as it goes where absent
  */
 
-/** Starts the server over `www/`. */
-export async function serveFaulty() {
+/** @typedef {NonNullable<NonNullable<Parameters<typeof serve>[0]>['answerFirst']>} AnswerFirst */
+
+/**
+ * Starts the server over `www/`; `other` answers what is not below `/faulty/`, or gives false.
+ * @param {AnswerFirst} [other]
+ */
+export async function serveFaulty(other = () => false) {
   const model = demoModel();
   const manifest = JSON.stringify(demoManifest());
-  /** @type {{ faults: Faults, served: number, requests: string[], etag: number, model: Buffer }} */
-  const state = { faults: {}, served: 0, requests: [], etag: 1, model };
+  /** @type {{ faults: Faults, served: number, requests: string[], etag: number, model: Buffer, manifest: string }} */
+  const state = { faults: {}, served: 0, requests: [], etag: 1, model, manifest };
 
-  /** @type {NonNullable<NonNullable<Parameters<typeof serve>[0]>['answerFirst']>} */
+  /** @type {AnswerFirst} */
   const answerFirst = (request, response, headers) => {
     const [, name] = /^\/faulty\/([^?]+)/.exec(request.url ?? '') ?? [];
-    if (name === undefined) return false;
+    if (name === undefined) return other(request, response, headers);
     if (state.faults.unreachable) {
       request.socket.destroy();
       return true;
     }
     if (name === 'manifest.json') {
-      response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(manifest);
+      response
+        .writeHead(200, { ...headers, 'Content-Type': 'application/json' })
+        .end(state.manifest);
       return true;
     }
     state.requests.push(request.headers.range ?? 'whole');

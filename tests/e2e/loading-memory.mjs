@@ -1,11 +1,13 @@
 /**
  * Measures the memory of a tab while it loads a model over its manifest: fetched, then from the store.
  *
- *   node loading-memory.mjs FOLDER [BUILD]
+ *   node loading-memory.mjs FOLDER [BUILD [DETAIL]]
  *
  * FOLDER holds manifest.json and the model's files, as `llavaguard manifest` writes them. Prints a line
  * of JSON for each load: the file's size, the most the tab's process held in each stage, and what is
- * left after `dispose()`, in bytes above what it held before; and the seconds each stage took. With the
+ * left after `dispose()`, in bytes above what it held before; and the seconds each stage took. With a
+ * DETAIL an image is judged behind each load, and the most it held over both is set beside what the
+ * manifest says it takes. With the
  * build `webgpu` the GPU is software, whose buffers are in another process. Linux only.
  *
  * The browser is started bare: what drives it in the tests keeps copies of all responses in the tab. Its
@@ -21,8 +23,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { modelFiles, OPTIONS, serve, WEBGPU } from './browser.mjs';
+import { photo } from './materials.mjs';
 
-const [folder = '', build = 'relaxed'] = process.argv.slice(2);
+const [folder = '', build = 'relaxed', detail = ''] = process.argv.slice(2);
 
 /** What the tab does; it tells how far it is by requests. */
 const PAGE = `<!doctype html><meta charset="utf-8" /><script type="module">
@@ -42,6 +45,11 @@ const PAGE = `<!doctype html><meta charset="utf-8" /><script type="module">
       },
     }).catch((error) => void tell('failed', { message: error.message }));
     const seconds = ((performance.now() - start) / 1e3).toFixed(1);
+    if (${JSON.stringify(detail)}) {
+      const photo = await (await fetch('/photo')).blob();
+      await tell('judge');
+      await guard.assess(photo, { detail: ${JSON.stringify(detail)}, rationale: { maxTokens: 32 } });
+    }
     guard.dispose();
     await tell('loaded', { bytes: guard.source.bytes, seconds });
     await new Promise((resolve) => setTimeout(resolve, 3_000));
@@ -49,6 +57,9 @@ const PAGE = `<!doctype html><meta charset="utf-8" /><script type="module">
   }
   await tell('done');
 </script>`;
+
+const { memory: memoryNeeded } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+const needed = Number(memoryNeeded[build === 'webgpu' ? 'webgpu' : 'cpu']);
 
 let load = '';
 let stage = '';
@@ -92,6 +103,7 @@ function hear(told) {
       result = {
         file: bytes,
         above_file: peak - bytes,
+        ...(detail ? { detail, peak, manifest: needed, over_manifest: peak / needed } : {}),
         peaks,
         seconds: Number(told.get('seconds')),
         stages: seconds,
@@ -125,6 +137,10 @@ const server = await serve({
     if (url.pathname === '/tell') {
       hear(url.searchParams);
       response.writeHead(204, headers).end();
+      return true;
+    }
+    if (url.pathname === '/photo') {
+      response.writeHead(200, headers).end(photo('firearm-pistol.jpg'));
       return true;
     }
     if (url.pathname === '/measure.html') {

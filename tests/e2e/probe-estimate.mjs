@@ -1,22 +1,21 @@
 /**
- * Compares what `LlavaGuard.probe` estimates for a model with what an assessment takes, in one run.
+ * Compares what `LlavaGuard.probe` estimates for a model with what an assessment takes, in turns in one
+ * run, so that whatever else the machine does bears on both.
  *
- *   node probe-estimate.mjs FOLDER [BUILD...]
+ *   node probe-estimate.mjs FOLDER [ROUNDS [BUILD...]]
  *
  * FOLDER holds manifest.json and the model's files, as `llavaguard manifest` writes them. Prints a line
- * of JSON for each build: the estimate, the milliseconds from an image to its verdict at detail `low`
- * (the least of three), their ratio, and the most memory the tab's process held while it judged at
- * `low` and at `auto` beside the manifest's figure, in bytes. Linux only.
+ * of JSON for each build and round (3 unless said otherwise): the operations a second that were
+ * measured, the estimate, the milliseconds from an image to its verdict at detail `low`, and the
+ * estimate over these; then the median of the rounds.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { launch, modelFiles, serve } from './browser.mjs';
 import { photo } from './materials.mjs';
 
-const [folder = '', ...named] = process.argv.slice(2);
+const [folder = '', rounds = '3', ...named] = process.argv.slice(2);
 const builds = named.length > 0 ? named : ['relaxed', 'simd'];
 
 const server = await serve({
@@ -25,82 +24,62 @@ const server = await serve({
 });
 const browser = await launch({ webgpu: builds.includes('webgpu') });
 
-/** What the tabs' processes hold, in bytes, the browser's own program left out. */
-function memory() {
-  let most = 0;
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--type=renderer')) continue;
-      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-      let sum = 0;
-      for (const [, kilobytes] of status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+)/gm)) {
-        sum += 1024 * Number(kilobytes);
-      }
-      most = Math.max(most, sum);
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return most;
-}
-
-const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
 for (const build of builds) {
   const page = await browser.newPage();
   page.setDefaultTimeout(900_000);
-  /** @type {Record<string, number>} */
-  const peaks = {};
-  let stage = 'load';
-  const watch = setInterval(() => {
-    peaks[stage] = Math.max(peaks[stage] ?? 0, memory());
-  }, 50);
-  await page.exposeFunction('enter', (/** @type {string} */ next) => {
-    stage = next;
+  /** @type {number[]} */
+  const ratios = [];
+  await page.exposeFunction('tell', (/** @type {Record<string, number>} */ told) => {
+    const { estimate = 0, taken = 0 } = told;
+    ratios.push(estimate / taken);
+    const line = Object.entries(told).map(([name, value]) => [name, Number(value.toPrecision(3))]);
+    console.log(
+      JSON.stringify({ build, ...Object.fromEntries(line), ratio: ratio(ratios.at(-1)) }),
+    );
   });
   await page.goto(`${server.url}sdk/test/blank.html`);
-  const told = await page.evaluate(
-    async ({ build, base64 }) => {
-      const { enter } = /** @type {{ enter: (stage: string) => Promise<void> }} */ (
+  await page.evaluate(
+    async ({ build, rounds, base64 }) => {
+      const { tell } = /** @type {{ tell: (told: Record<string, number>) => Promise<void> }} */ (
         /** @type {unknown} */ (globalThis)
       );
       const path = '/sdk/dist/index.js';
       const { LlavaGuard } = /** @type {typeof import('llavaguard')} */ (await import(path));
       const name = /** @type {import('llavaguard').BuildName} */ (build);
-      const probe = await LlavaGuard.probe('/big/manifest.json', { build: name });
-      const guard = await LlavaGuard.load({ model: '/big/manifest.json', build: name });
+      const model = '/big/manifest.json';
       const photo = new Blob([Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))]);
-      /** @type {number[]} */
-      const times = [];
-      for (const detail of /** @type {const} */ (['low', 'low', 'low', 'auto'])) {
-        await enter(detail);
+      const guard = await LlavaGuard.load({ model, build: name });
+      for (let round = 0; round < rounds; round++) {
+        const { speed } = await LlavaGuard.probe(model, { build: name });
         const start = performance.now();
-        await guard.assess(photo, {
-          detail,
+        let taken = 0;
+        const { timings_ms: timings } = await guard.assess(photo, {
+          detail: 'low',
           rationale: false,
-          onVerdict: () => void times.push(performance.now() - start),
+          onVerdict: () => void (taken = performance.now() - start),
+        });
+        const { vision, prefill, verdict } = timings;
+        const gops = speed.operationsPerSecond / 1e9;
+        await tell({
+          gops,
+          estimate: 1e3 * speed.secondsToVerdict,
+          taken,
+          vision,
+          prefill,
+          verdict,
         });
       }
-      const ran = { build: guard.build, threads: guard.threads };
       guard.dispose();
-      return { ...ran, estimate: 1e3 * probe.speed.secondsToVerdict, times };
     },
-    { build, base64: photo('firearm-pistol.jpg').toString('base64') },
+    { build, rounds: Number(rounds), base64: photo('firearm-pistol.jpg').toString('base64') },
   );
-  clearInterval(watch);
   await page.close();
-  const [low, auto] = [Math.min(...told.times.slice(0, 3)), told.times[3] ?? 0];
-  console.log(
-    JSON.stringify({
-      build: told.build,
-      threads: told.threads,
-      estimate_ms: Math.round(told.estimate),
-      low_ms: Math.round(low),
-      auto_ms: Math.round(auto),
-      ratio: Number((told.estimate / low).toFixed(2)),
-      peaks,
-      manifest_memory: manifest.memory,
-    }),
-  );
+  ratios.sort((a, b) => a - b);
+  console.log(JSON.stringify({ build, median: ratio(ratios[ratios.length >> 1]) }));
 }
 await browser.close();
 await server.close();
+
+function ratio(value = 0) {
+  return Number(value.toFixed(2));
+}

@@ -6,10 +6,10 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 
 use crate::digest::Digest;
-use crate::download::Transfer;
 use crate::error::StoreError;
 use crate::outside::{Body, NetworkError, Outside, Range, Request, Response};
 use crate::retry::{MAX_WRONG, worth_repeating};
+use crate::transfer::Transfer;
 
 /// Why an attempt did not bring what it was for.
 pub(crate) enum Failed {

@@ -22,9 +22,12 @@ mod progress;
 mod retry;
 mod signature;
 mod target;
+mod transfer;
+mod unverified;
+mod whole;
 
 pub use digest::{Digest, Hasher};
-pub use download::{Options, Outcome, download, download_unverified};
+pub use download::{Options, Outcome, download};
 pub use error::StoreError;
 pub use manifest::{
     Architecture, FORMAT_VERSION, FileInfo, FormatVersion, Formats, LanguageShape, License,
@@ -35,3 +38,4 @@ pub use outside::{Body, NetworkError, Outside, Range, Request, Response, Storage
 pub use progress::{Activity, Progress};
 pub use signature::{PublicKey, SecretKey, Signature};
 pub use target::Target;
+pub use unverified::download_unverified;

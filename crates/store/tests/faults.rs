@@ -55,6 +55,8 @@ fn faults(random: &mut Random) -> Faults {
         changed_bytes: 0.0,
         no_ranges: random.chance(0.15),
         hidden_heads: random.chance(0.2),
+        refused: None,
+        slow_ms: 0.0,
     }
 }
 
@@ -450,6 +452,63 @@ fn a_server_that_asks_to_wait_is_waited_for() {
     assert!(error.to_string().contains("429"), "{error}");
     // Six pauses of three seconds or more before it is given up.
     assert!(world.now() >= 18_000.0, "{}", world.now());
+}
+
+/// Of the connections of one download that is refused some bytes again and again, how often they were
+/// asked for.
+fn refusals(world: &World) -> usize {
+    let seen = world.seen.borrow();
+    seen.statuses
+        .iter()
+        .filter(|status| **status == 503)
+        .count()
+}
+
+#[test]
+fn a_server_that_answers_others_is_not_given_up() {
+    // Two seconds for each piece: the other chunks take until long after the seventh refusal.
+    let (bytes, target, world) = clean(model().len());
+    *world.faults.borrow_mut() = Faults {
+        refused: Some((0, 8)),
+        slow_ms: 2_000.0,
+        ..Faults::default()
+    };
+    world.finish(download(&&world, &target, options())).unwrap();
+    assert_eq!(refusals(&world), 8);
+    assert!(*world.store.borrow() == bytes);
+}
+
+#[test]
+fn what_is_refused_for_ever_is_given_up_once_nothing_else_comes() {
+    let (_, target, world) = clean(model().len());
+    *world.faults.borrow_mut() = Faults {
+        refused: Some((0, usize::MAX)),
+        slow_ms: 2_000.0,
+        ..Faults::default()
+    };
+    let error = world
+        .finish(download(&&world, &target, options()))
+        .unwrap_err();
+    assert!(error.to_string().contains("503"), "{error}");
+    // Pauses kept growing although others went on, and the last row is the usual one.
+    assert!((9..30).contains(&refusals(&world)), "{}", refusals(&world));
+    let (mut stored, wanted) = (world.store.take(), model());
+    stored[..CHUNK].copy_from_slice(&wanted[..CHUNK]);
+    assert!(stored == wanted, "the rest was not brought to its end");
+}
+
+#[test]
+fn a_single_connection_that_only_meets_refusals_is_given_up_after_a_row() {
+    let (_, target, world) = clean(model().len());
+    world.faults.borrow_mut().refused = Some((0, usize::MAX));
+    let options = Options {
+        connections: 1,
+        ..options()
+    };
+    world
+        .finish(download(&&world, &target, options))
+        .unwrap_err();
+    assert_eq!(refusals(&world), 7);
 }
 
 #[test]

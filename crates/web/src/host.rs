@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::Promise;
 use llavaguard_backend::{Cancelled, Control, Stage};
 use llavaguard_guard::{Event, Watcher};
 use llavaguard_model::gguf::{ByteSource, SourceError};
@@ -18,7 +18,8 @@ use wasm_bindgen_futures::JsFuture;
 const INTERFACES: &str = r#"
 export interface Reader {
     readonly size: number;
-    read(offset: number, length: number): Uint8Array;
+    /** Fills `into`, a view of the engine's memory that is good during the call; gives how much there was. */
+    read(offset: number, into: Uint8Array): number;
 }
 
 export interface Host {
@@ -39,9 +40,9 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn size(this: &Reader) -> f64;
 
-    /// `length` bytes from `offset` on, read synchronously.
+    /// Fills `into` with the bytes from `offset` on, synchronously; gives how many there were.
     #[wasm_bindgen(method, catch)]
-    fn read(this: &Reader, offset: f64, length: u32) -> Result<Uint8Array, JsValue>;
+    fn read(this: &Reader, offset: f64, into: &mut [u8]) -> Result<u32, JsValue>;
 
     /// Who watches one job (in `www/sdk/src/worker/job.ts`).
     #[wasm_bindgen(typescript_type = "Host")]
@@ -92,20 +93,19 @@ impl ByteSource for ReaderSource {
             wanted,
             detail,
         };
-        // In pieces: of a large tensor the page would otherwise hold a second copy.
+        // In pieces: of a large tensor a page that reads a blob would otherwise hold a second copy.
         for (at, piece) in (offset..).step_by(PIECE).zip(buf.chunks_mut(PIECE)) {
             // Offsets of files that fit a Blob are exact in f64.
-            let bytes = self.0.read(at as f64, piece.len() as u32);
-            let bytes = bytes.map_err(|error| {
+            let wanted = piece.len();
+            let read = self.0.read(at as f64, piece).map_err(|error| {
                 failed(error.dyn_ref::<js_sys::Error>().map_or_else(
                     || "the browser could not read the file".to_owned(),
                     |error| String::from(error.message()),
                 ))
             })?;
-            if bytes.length() as usize != piece.len() {
-                return Err(failed(format!("the browser gave {} bytes", bytes.length())));
+            if read as usize != wanted {
+                return Err(failed(format!("the browser gave {read} bytes")));
             }
-            bytes.copy_to(piece);
         }
         Ok(())
     }

@@ -18,8 +18,9 @@ const LEAST_MS: f64 = 450.0;
 const PROMPT_TOKENS: f64 = 1130.0;
 /// Forward passes behind the prompt until rating and category stand.
 const VERDICT_TOKENS: f64 = 4.0;
-/// Share of the measured rate a whole model reaches: attention, norms and rounding take the rest.
-const EFFICIENCY: f64 = 0.7;
+/// Share of the measured rate a whole model reaches: attention, norms and rounding take the rest. How
+/// it was found: docs/reliability.md.
+const EFFICIENCY: f64 = 0.85;
 
 /// Measures matrix products for about a second and estimates from them how long the model of a
 /// manifest takes to a verdict on one image at detail `low`. Gives JSON: `operations_per_second` and
@@ -27,19 +28,41 @@ const EFFICIENCY: f64 = 0.7;
 #[wasm_bindgen(js_name = measureSpeed)]
 pub async fn measure_speed(manifest: &str) -> Result<String, JsError> {
     let manifest = Manifest::from_json(manifest)?;
-    // In products of the shape most of the work has.
-    let measured = rate::rate((ROWS, SIDE, SIDE), DType::Q8_0, LEAST_MS).await;
-    let rate = 1e9 * measured.map_err(llavaguard_guard::Error::from)?;
-    let seconds = operations(&manifest) / (rate * EFFICIENCY);
+    let quantization = &manifest.quantization;
+    let formats = [&quantization.vision, &quantization.language].map(|formats| format_of(formats));
+    let [vision_operations, language_operations] = operations(&manifest);
+    // In products of the shape most of the work has, in the formats that are multiplied with.
+    let [vision, language] = match formats {
+        [vision, language] if vision == language => [measure(vision, LEAST_MS).await?; 2],
+        [vision, language] => [
+            measure(vision, LEAST_MS / 2.0).await?,
+            measure(language, LEAST_MS / 2.0).await?,
+        ],
+    };
+    let seconds = vision_operations / vision + language_operations / language;
     Ok(json!({
-        "operations_per_second": rate,
-        "seconds_to_verdict": seconds,
+        "operations_per_second": (vision_operations + language_operations) / seconds,
+        "seconds_to_verdict": seconds / EFFICIENCY,
     })
     .to_string())
 }
 
-/// Multiplications and additions until the verdict on one tile.
-fn operations(manifest: &Manifest) -> f64 {
+/// Operations a second with weights in a format.
+async fn measure(format: DType, least_ms: f64) -> Result<f64, JsError> {
+    let measured = rate::rate((ROWS, SIDE, SIDE), format, least_ms).await;
+    Ok(1e9 * measured.map_err(llavaguard_guard::Error::from)?)
+}
+
+/// A format that a part's weights are in, as a manifest names them; the default one where this version
+/// knows none of them.
+fn format_of(formats: &str) -> DType {
+    let known = formats.split('+').find_map(|format| format.parse().ok());
+    known.unwrap_or(DType::Q8_0)
+}
+
+/// Multiplications and additions until the verdict on one tile: of tower and projector, and of the
+/// language model.
+fn operations(manifest: &Manifest) -> [f64; 2] {
     let (v, l) = (
         &manifest.architecture.vision,
         &manifest.architecture.language,
@@ -58,5 +81,5 @@ fn operations(manifest: &Manifest) -> f64 {
         * (tokens * (2.0 * width * (queries + keys) + 3.0 * width * f64::from(l.intermediate))
             // Each token looks at those before it.
             + tokens * tokens * queries);
-    2.0 * (tower + projector + decoder)
+    [2.0 * (tower + projector), 2.0 * decoder]
 }

@@ -35,10 +35,11 @@ export interface Answer {
 export interface Depot {
     /** `end` is below 0 where all is wanted. */
     get(part: number, start: number, end: number, ifRange: string | undefined): Promise<Answer>;
+    /** The array is used again by the next read. */
     read(offset: number, length: number): Promise<Uint8Array | undefined>;
     /** SHA-256, where the browser computes it. Takes the bytes before it returns; the array is used again. */
     digest(bytes: Uint8Array): Promise<ArrayBuffer> | undefined;
-    /** Takes the bytes before it returns the promise; the array is used again. */
+    /** Takes the bytes before it returns the promise: they are a view of the engine's memory. */
     write(offset: number, bytes: Uint8Array): Promise<void>;
     clear(): Promise<void>;
     free(): Promise<number | undefined>;
@@ -85,7 +86,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn digest(this: &Depot, bytes: Uint8Array) -> Option<Promise>;
     #[wasm_bindgen(method)]
-    fn write(this: &Depot, offset: f64, bytes: Uint8Array) -> Promise;
+    fn write(this: &Depot, offset: f64, bytes: &[u8]) -> Promise;
     #[wasm_bindgen(method)]
     fn clear(this: &Depot) -> Promise;
     #[wasm_bindgen(method)]
@@ -177,7 +178,7 @@ fn outcome(result: Result<Outcome, StoreError>) -> Result<String, JsError> {
 /// The worker as the loader's outside.
 struct Worker {
     depot: Depot,
-    /// Where chunks stand while they are written, one after the other: a new array for each would be
+    /// Where chunks stand while they are hashed, one after the other: a new array for each would be
     /// garbage of the whole model's size, which a page must not have beside the model.
     chunk: RefCell<Option<Uint8Array>>,
 }
@@ -284,7 +285,7 @@ impl Outside for Worker {
     }
 
     async fn digest(&self, bytes: &[u8]) -> Digest {
-        // The browser's is several times as fast as one in WebAssembly, and on another thread.
+        // The browser's is several times as fast as one in WebAssembly, and may be on another thread.
         let promise = self.depot.digest(self.copy(bytes));
         let found = match promise {
             Some(promise) => JsFuture::from(promise).await.ok(),
@@ -298,9 +299,7 @@ impl Outside for Worker {
     }
 
     async fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        done(self.depot.write(offset as f64, self.copy(bytes)))
-            .await
-            .map(drop)
+        done(self.depot.write(offset as f64, bytes)).await.map(drop)
     }
 
     async fn clear(&self) -> Result<(), StorageError> {

@@ -20,10 +20,9 @@ export async function rememberModelFile(handle: FileSystemFileHandle): Promise<v
 /** The file that was remembered last; none where there is none. */
 export async function rememberedModelFile(): Promise<FileSystemFileHandle | undefined> {
   const found = await withStore('readonly', (store) => store.get(KEY)).catch(() => undefined);
-  // A browser without file handles has remembered none, and does not know their class either.
-  return typeof FileSystemFileHandle === 'function' && found instanceof FileSystemFileHandle
-    ? found
-    : undefined;
+  // By its kind: the class is not there in pages that are not served over HTTPS.
+  const handle = found as FileSystemFileHandle | undefined;
+  return handle?.kind === 'file' ? handle : undefined;
 }
 
 /** Forgets the remembered file. */

@@ -91,6 +91,10 @@ pub struct Faults {
     pub no_ranges: bool,
     /// Neither ETag nor Content-Range nor Content-Length can be seen, as from another origin.
     pub hidden_heads: bool,
+    /// Ranges from this byte on are refused, this often.
+    pub refused: Option<(u64, usize)>,
+    /// Milliseconds more that each piece of a body takes.
+    pub slow_ms: f64,
 }
 
 #[derive(Default)]
@@ -306,6 +310,7 @@ impl Body for SimBody<'_> {
             let mut random = world.random.borrow_mut();
             (random.unit() * 20.0, 1 + random.below(300_000))
         };
+        let latency = latency + world.faults.borrow().slow_ms;
         world.wait(latency).await;
         if self.at == self.stop {
             match self.end {
@@ -345,6 +350,13 @@ impl<'w> Outside for &'w World {
             let mut response = world.response(429, Vec::new(), None);
             response.retry_after_ms = Some(3_000.0);
             return Ok(response);
+        }
+        if let Some((first, times)) = faults.refused
+            && request.range.is_some_and(|range| range.start == first)
+            && times > 0
+        {
+            world.faults.borrow_mut().refused = Some((first, times - 1));
+            return Ok(world.response(503, Vec::new(), None));
         }
         if world.chance(faults.changed_validator) {
             world.version.set(world.version.get() + 1);

@@ -22,7 +22,7 @@ export async function loadModelFile(
   handle?: Promise<FileSystemHandle | null> | FileSystemHandle,
 ): Promise<void> {
   const found = await handle;
-  // Not by its class, which not every browser knows.
+  // By its kind: the class is not there in pages that are not served over HTTPS.
   if (found?.kind === 'file') {
     await rememberModelFile(found as FileSystemFileHandle).catch(() => undefined);
     void lookForRememberedFile();

@@ -15,9 +15,9 @@ export function StoredModels() {
   const loads = engine.loads.value;
   const look = async () => {
     setModels(await storedModels());
-    // Pages that are not served over HTTPS have no such thing.
-    const { storage } = navigator as { storage?: StorageManager };
-    setRoom(await storage?.estimate().catch(() => undefined));
+    // Pages that are not served over HTTPS have no storage, and Safari tells only since version 17.
+    const { storage } = navigator as { storage?: Partial<StorageManager> };
+    setRoom(await storage?.estimate?.().catch(() => undefined));
   };
   useEffect(() => void look(), [loads]);
   const remove = async ({ id }: StoredModel) => {

@@ -13,8 +13,10 @@ export class BlobReader {
   }
 
   /** Called by the engine (`crates/web/src/host.rs`). */
-  read(offset: number, length: number): Uint8Array {
-    const slice = this.#blob.slice(offset, offset + length);
-    return new Uint8Array(this.#reader.readAsArrayBuffer(slice));
+  read(offset: number, into: Uint8Array): number {
+    const slice = this.#blob.slice(offset, offset + into.length);
+    const bytes = new Uint8Array(this.#reader.readAsArrayBuffer(slice));
+    into.set(bytes);
+    return bytes.length;
   }
 }

@@ -101,8 +101,8 @@ export class JobDepot implements Depot {
 
 /** Bytes this origin may still store, where the browser tells. */
 export async function freeBytes(): Promise<number | undefined> {
-  // Pages that are not served over HTTPS have no such thing.
-  const { storage } = navigator as { storage?: StorageManager };
-  const { quota, usage } = (await storage?.estimate().catch(() => undefined)) ?? {};
+  // Pages that are not served over HTTPS have no storage, and Safari tells only since version 17.
+  const { storage } = navigator as { storage?: Partial<StorageManager> };
+  const { quota, usage } = (await storage?.estimate?.().catch(() => undefined)) ?? {};
   return quota === undefined ? undefined : Math.max(0, quota - (usage ?? 0));
 }

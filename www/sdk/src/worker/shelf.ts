@@ -6,7 +6,7 @@ import { BlobReader } from './blob-reader.js';
 /** Where one model's bytes are kept. */
 export interface Shelf {
   readonly kind: ModelSource['storage'];
-  /** Bytes that were written before; nothing where they were not. */
+  /** Bytes that were written before; nothing where they were not. The array is used again. */
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
   /** Writes a whole chunk. Takes the bytes before it returns the promise. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
@@ -39,6 +39,9 @@ class FileShelf implements Shelf {
   readonly #folder: FileSystemDirectoryHandle;
   readonly #weights: FileSystemSyncAccessHandle;
   readonly #journal: FileSystemSyncAccessHandle;
+  /** What is read and written by way of: a new array each time would be garbage of the whole model's size. */
+  #piece = new Uint8Array();
+  readonly #takesShared: boolean;
 
   private constructor(
     folder: FileSystemDirectoryHandle,
@@ -48,6 +51,7 @@ class FileShelf implements Shelf {
     this.#folder = folder;
     this.#weights = weights;
     this.#journal = journal;
+    this.#takesShared = takesShared(weights);
   }
 
   static async open(id: string): Promise<FileShelf | undefined> {
@@ -64,14 +68,27 @@ class FileShelf implements Shelf {
   }
 
   read(offset: number, length: number): Promise<Uint8Array | undefined> {
-    const bytes = new Uint8Array(length);
+    const bytes = this.#own(length);
     const read = this.#weights.read(bytes, { at: offset });
     return Promise.resolve(read === length ? bytes : undefined);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is to reject
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    writeAll(this.#weights, bytes, offset);
+    const direct = this.#direct(bytes);
+    const own = direct ? bytes : this.#own(bytes.length);
+    if (!direct) own.set(bytes);
+    writeAll(this.#weights, own, offset);
+  }
+
+  /** Whether the file can be read into and written from some memory. */
+  #direct(bytes: Uint8Array): boolean {
+    return this.#takesShared || bytes.buffer instanceof ArrayBuffer;
+  }
+
+  #own(length: number): Uint8Array {
+    if (this.#piece.length < length) this.#piece = new Uint8Array(length);
+    return this.#piece.subarray(0, length);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is to reject
@@ -103,12 +120,14 @@ class FileShelf implements Shelf {
   }
 
   reader(bytes: number): Promise<Reader> {
-    const weights = this.#weights;
     return Promise.resolve({
       size: bytes,
-      read(offset: number, length: number): Uint8Array {
-        const piece = new Uint8Array(length);
-        return piece.subarray(0, weights.read(piece, { at: offset }));
+      read: (offset: number, into: Uint8Array) => {
+        if (this.#direct(into)) return this.#weights.read(into, { at: offset });
+        const own = this.#own(into.length);
+        const read = this.#weights.read(own, { at: offset });
+        into.set(own);
+        return read;
       },
     });
   }
@@ -121,9 +140,35 @@ class FileShelf implements Shelf {
   }
 }
 
+/** How often and how far apart a file is asked for that another worker still holds, in milliseconds. */
+const HELD = { tries: 40, pause: 50 };
+
+/**
+ * Opens a file for this worker alone. Browsers let go of a worker's files some moments after it has
+ * ended, and after its locks: a model loaded again at once would be taken for one that is not stored.
+ */
 async function openFile(folder: FileSystemDirectoryHandle, name: string) {
   const file = await folder.getFileHandle(name, { create: true });
-  return file.createSyncAccessHandle();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await file.createSyncAccessHandle();
+    } catch (error) {
+      const held = (error as Error).name === 'NoModificationAllowedError';
+      if (!held || tries === HELD.tries) throw error;
+      await new Promise((resolve) => setTimeout(resolve, HELD.pause));
+    }
+  }
+}
+
+/** Whether a file takes memory that threads share; Firefox's do not. */
+function takesShared(file: FileSystemSyncAccessHandle): boolean {
+  if (typeof SharedArrayBuffer === 'undefined') return false;
+  try {
+    file.read(new Uint8Array(new SharedArrayBuffer(0)), { at: 0 });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function writeAll(file: FileSystemSyncAccessHandle, bytes: Uint8Array, at: number): void {
@@ -138,6 +183,8 @@ abstract class PieceShelf implements Shelf {
   abstract readonly kind: ModelSource['storage'];
   readonly #chunkBytes: number;
   #held: { at: number; blob: Blob } | undefined;
+  /** Where a chunk stands while a blob is made of it: none can be made of memory that threads share. */
+  #chunk = new Uint8Array();
 
   constructor(chunkBytes: number) {
     this.#chunkBytes = chunkBytes;
@@ -163,7 +210,9 @@ abstract class PieceShelf implements Shelf {
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.#held = undefined;
-    await this.put(offset, new Blob([bytes as Uint8Array<ArrayBuffer>]));
+    if (this.#chunk.length < bytes.length) this.#chunk = new Uint8Array(bytes.length);
+    this.#chunk.set(bytes);
+    await this.put(offset, new Blob([this.#chunk.subarray(0, bytes.length)]));
   }
 
   async reader(bytes: number): Promise<Reader> {

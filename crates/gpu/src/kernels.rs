@@ -17,6 +17,8 @@ pub struct Extras {
     /// Dot products of four bytes (`packed_4x8_integer_dot_product`), before which activations are
     /// rounded as [`Rounding::before`](llavaguard_backend::Rounding::before) says.
     pub byte_dots: bool,
+    /// Products of floats straight from memory: best where the adapter is software on the CPU.
+    pub direct: bool,
 }
 
 /// A kernel with everything that is fixed when it is compiled.
@@ -41,6 +43,13 @@ pub enum Kernel {
         rows: usize,
         /// By dot products of bytes.
         bytes: bool,
+    },
+    /// A product with `rows` rows at once, 1 to [`tiles::DIRECT_ROWS`], without workgroup memory.
+    Direct {
+        /// The weight's format.
+        weight: DType,
+        /// Rows a thread computes.
+        rows: usize,
     },
     /// Products with single rows of a weight.
     Candidates {
@@ -111,6 +120,7 @@ impl Kernel {
             Kernel::Gemm { bytes: true, .. } => "gemm_dot",
             Kernel::Gemv { bytes: false, .. } => "gemv",
             Kernel::Gemv { bytes: true, .. } => "gemv_dot",
+            Kernel::Direct { .. } => "direct",
             Kernel::Candidates { .. } => "candidates",
             Kernel::Round => "round",
             Kernel::Norm { .. } => "norm",
@@ -131,6 +141,7 @@ impl Kernel {
     pub fn bindings(self) -> Bindings {
         let (read, written) = match self {
             Kernel::Gemm { bytes, .. } | Kernel::Gemv { bytes, .. } => (5 + usize::from(bytes), 1),
+            Kernel::Direct { .. } => (5, 1),
             Kernel::Candidates { bytes, .. } => (4 + usize::from(bytes), 1),
             Kernel::Round => (1, 2),
             Kernel::Norm { .. } | Kernel::Attention { .. } | Kernel::Embed { .. } => (3, 1),
@@ -180,6 +191,12 @@ impl Kernel {
                         .count("GEMV_BLOCKS", tiles::gemv_blocks(rows)),
                 )
             }
+            Kernel::Direct { weight, rows } => expand(
+                product(weight, false, include_str!("kernels/direct.wgsl"))
+                    .count("THREAD_ROWS", rows)
+                    .count("THREAD_PANELS", tiles::direct_panels(rows))
+                    .count("BLOCK_PAIRS", tiles::BLOCK_QUADS / 2),
+            ),
             Kernel::Candidates { weight, bytes } => candidates(weight, bytes),
             Kernel::Round => plain(include_str!("kernels/round.wgsl")),
             Kernel::Norm { centred, subgroups } => norm(centred, subgroups),
@@ -249,13 +266,17 @@ impl Kernel {
             let half = extras.half && !bytes && weight != DType::F32;
             all.push(Kernel::Embed { weight });
             all.push(Kernel::Candidates { weight, bytes });
+            if extras.direct && !bytes {
+                all.extend(FEW_ROWS.map(|rows| Kernel::Direct { weight, rows }));
+                continue;
+            }
             all.extend(GEMM_ROWS.map(|rows| Kernel::Gemm {
                 weight,
                 rows,
                 bytes,
                 half,
             }));
-            all.extend(GEMV_ROWS.map(|rows| Kernel::Gemv {
+            all.extend(FEW_ROWS.map(|rows| Kernel::Gemv {
                 weight,
                 rows,
                 bytes,
@@ -276,13 +297,21 @@ impl Kernel {
 
 /// Rows a thread of a [`Kernel::Gemm`] may have.
 pub const GEMM_ROWS: [usize; 3] = [2, 4, 8];
-/// Rows a [`Kernel::Gemv`] may have.
-pub const GEMV_ROWS: [usize; 4] = [1, 2, 4, 8];
+/// Rows a [`Kernel::Gemv`] and a [`Kernel::Direct`] may have.
+pub const FEW_ROWS: [usize; 4] = [1, 2, 4, 8];
 
 /// The product of `rows` rows with a weight; `alike` where it has to be the same for every number of
 /// rows.
 pub fn product_of(rows: usize, weight: DType, extras: Extras, alike: bool) -> Kernel {
     let bytes = extras.byte_dots && weight.block_len() > 1;
+    if extras.direct && !bytes {
+        let rows = if alike {
+            tiles::DIRECT_ROWS
+        } else {
+            rows.clamp(1, tiles::DIRECT_ROWS).next_power_of_two()
+        };
+        return Kernel::Direct { weight, rows };
+    }
     if rows <= 2 * tiles::GEMV_ROWS && !alike {
         let rows = rows.clamp(1, tiles::GEMV_ROWS).next_power_of_two();
         return Kernel::Gemv {

@@ -1,12 +1,8 @@
 /**
  * Times matrix products of LlavaGuard's WebGPU build and of onnxruntime-web's WebGPU provider on the same
- * adapter, in turns in one run, and prints a table with the ratios:
- *
- *   node tests/bench/webgpu.mjs [ROUNDS [hardware]]
- *
- * The adapter is Chromium's software (SwiftShader) unless `hardware` is given. Needed are what
- * `tests/bench/browser` builds and installs: the WebAssembly modules and the peers. Nothing else should
- * run meanwhile.
+ * adapter, in turns in one run, and prints a table with the ratios. `tests/bench/webgpu` builds and
+ * installs what it needs and starts it, with the number of rounds and `hardware` for the GPU in
+ * SwiftShader's place.
  */
 
 import { fileURLToPath } from 'node:url';

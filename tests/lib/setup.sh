@@ -132,6 +132,20 @@ need_project_tools() {
   once projects "$(fingerprint tests/projects/package-lock.json)" install_project_tools
 }
 
+PEERS=tests/bench/peers
+
+install_peers() {
+  step "installing the peers"
+  npm ci --prefix $PEERS --no-fund --no-audit --ignore-scripts --loglevel=error >&2
+}
+
+# What the benchmarks compare with.
+need_peers() {
+  need_node
+  [[ -d $PEERS/node_modules ]] || rm -f "$TOOLS/stamps/bench-peers"
+  once bench-peers "$(fingerprint $PEERS/package-lock.json)" install_peers
+}
+
 # Sets CHROMIUM to a browser, the caller's own choice first.
 need_chromium() {
   local name

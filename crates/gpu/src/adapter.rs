@@ -2,7 +2,7 @@
 
 use llavaguard_backend::DeviceError;
 
-use crate::kernels::Extras;
+use crate::kernels::{Extras, Kernel};
 
 /// What a caller wants of a GPU.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,12 @@ pub struct Options {
     pub largest_binding: Option<u64>,
     /// Operations submitted together at most, where that is to be other than usual.
     pub flops_per_submission: Option<f64>,
+    /// Changes a kernel's text before it is compiled, for tests that break one.
+    pub patch: Option<Patch>,
 }
+
+/// Gives a kernel another text.
+pub type Patch = fn(Kernel, String) -> String;
 
 /// Which extras are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,15 +63,18 @@ impl AdapterSummary {
         }
         let features = adapter.features();
         let apple = info.vendor == 0x106b || name.to_lowercase().contains("apple");
+        let software = is_software(&info);
         AdapterSummary {
-            software: is_software(&info),
+            software,
             name: format!("{name}, {}", info.backend),
             extras: Extras {
                 half: features.contains(wgpu::Features::SHADER_F16),
                 subgroups: features.contains(wgpu::Features::SUBGROUP)
                     && cfg!(not(target_arch = "wasm32")),
-                // Apple's GPUs have no such instruction, so floats are faster there.
-                byte_dots: !apple && has_byte_dots(instance),
+                // Apple's GPUs have no such instruction, so floats are faster there; software has
+                // none either, whatever the processor below it has.
+                byte_dots: !apple && !software && has_byte_dots(instance),
+                direct: software,
             },
         }
     }

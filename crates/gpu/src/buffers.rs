@@ -81,6 +81,11 @@ impl Pool {
         self.bytes.get()
     }
 
+    /// Buffers that were made.
+    pub fn made(&self) -> u64 {
+        self.next_id.get() - 1
+    }
+
     /// Changes whenever buffers were dropped for good.
     pub fn drops(&self) -> u64 {
         self.drops.get()

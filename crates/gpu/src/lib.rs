@@ -25,26 +25,31 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adapter;
+mod attention;
 mod buffers;
 mod cache;
 mod ceilings;
+mod choice;
 mod device;
 mod health;
 mod kernels;
 mod matrix;
+mod operations;
 mod pipelines;
+mod products;
 mod profile;
 mod readback;
 mod recorder;
+mod rows;
 mod self_test;
 mod template;
 mod tiles;
 mod weight;
 
-pub use adapter::{AdapterSummary, Options, Wanted, adapters};
+pub use adapter::{AdapterSummary, Options, Patch, Wanted, adapters};
 pub use cache::Cache;
 pub use ceilings::Ceilings;
-pub use device::GpuDevice;
+pub use device::{Counts, GpuDevice};
 pub use kernels::{Extras, Kernel};
 pub use matrix::Matrix;
 pub use profile::KernelTime;

@@ -1,12 +1,13 @@
 //! Compiled kernels and the bind groups they ran with.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::adapter::Patch;
 use crate::buffers::Buffer;
 use crate::kernels::{Bindings, Kernel};
 
@@ -41,10 +42,11 @@ impl<'a> Bound<'a> {
 }
 
 /// Pipelines by kernel, bind groups by buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pipelines {
     compiled: Arc<Compiled>,
     groups: RefCell<HashMap<Key, wgpu::BindGroup>>,
+    groups_made: Cell<u64>,
     #[cfg(not(target_arch = "wasm32"))]
     compilers: RefCell<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -59,6 +61,7 @@ type Layouts = (wgpu::BindGroupLayout, wgpu::PipelineLayout);
 struct Compiled {
     layouts: Mutex<HashMap<Bindings, Layouts>>,
     pipelines: Mutex<HashMap<Kernel, Arc<OnceLock<wgpu::ComputePipeline>>>>,
+    patch: Option<Patch>,
     /// Set where nothing more is to be compiled ahead.
     #[cfg(not(target_arch = "wasm32"))]
     ended: AtomicBool,
@@ -77,7 +80,11 @@ impl Compiled {
 
     fn compile(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
         let (_, layout) = self.layout(device, kernel.bindings());
-        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
+        let source = match self.patch {
+            Some(patch) => patch(kernel, kernel.source()),
+            None => kernel.source(),
+        };
+        let source = wgpu::ShaderSource::Wgsl(source.into());
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(kernel.name()),
             source,
@@ -145,6 +152,25 @@ impl Compiled {
 }
 
 impl Pipelines {
+    /// None compiled yet; `patch` changes kernels on the way.
+    pub fn new(patch: Option<Patch>) -> Self {
+        Pipelines {
+            compiled: Arc::new(Compiled {
+                patch,
+                ..Compiled::default()
+            }),
+            groups: RefCell::default(),
+            groups_made: Cell::new(0),
+            #[cfg(not(target_arch = "wasm32"))]
+            compilers: RefCell::default(),
+        }
+    }
+
+    /// Bind groups that were made.
+    pub fn groups_made(&self) -> u64 {
+        self.groups_made.get()
+    }
+
     /// The kernel, compiled once.
     pub fn pipeline(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
         self.compiled.pipeline(device, kernel)
@@ -214,6 +240,7 @@ impl Pipelines {
             layout: &layout,
             entries: &entries,
         });
+        self.groups_made.set(self.groups_made.get() + 1);
         let mut groups = self.groups.borrow_mut();
         if groups.len() >= MOST_GROUPS {
             groups.clear();

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use llavaguard_backend::DeviceError;
 
 use crate::buffers::{Buffer, Pool};
+use crate::device::Counts;
 use crate::health::Health;
 use crate::kernels::Kernel;
 use crate::pipelines::{Bound, Pipelines, UNIFORM_BYTES};
@@ -64,6 +65,7 @@ pub struct Recorder {
     epoch: u64,
     drops: u64,
     scopes: Vec<Pending>,
+    counts: Counts,
     /// Where kernels are to be timed.
     pub profile: Option<Profile>,
 }
@@ -102,6 +104,7 @@ impl Recorder {
             epoch: 1,
             drops: pool.drops(),
             scopes: Vec::new(),
+            counts: Counts::default(),
             profile: None,
         })
     }
@@ -109,6 +112,11 @@ impl Recorder {
     /// The number of this recording.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Submissions, passes and dispatches so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Operations one submission may have.
@@ -172,8 +180,10 @@ impl Recorder {
                 timestamp_writes: writes,
             };
             self.pass = Some(encoder.begin_compute_pass(&descriptor).forget_lifetime());
+            self.counts.passes += 1;
         }
         let pass = self.pass.get_or_insert_with(|| {
+            self.counts.passes += 1;
             encoder
                 .begin_compute_pass(&Default::default())
                 .forget_lifetime()
@@ -182,6 +192,7 @@ impl Recorder {
         pass.set_bind_group(0, &group, &[offset as u32]);
         pass.dispatch_workgroups(x as u32, y as u32, z as u32);
         self.dispatches += 1;
+        self.counts.dispatches += 1;
         self.flops += dispatch.cost.flops;
         let full = self.profile.as_ref().is_some_and(Profile::is_full);
         if self.dispatches >= MOST_DISPATCHES || self.flops > self.most_flops || full {
@@ -218,6 +229,7 @@ impl Recorder {
                 .write_buffer(&self.list_buffer.raw, 0, &self.lists);
         }
         self.queue.submit([encoder.finish()]);
+        self.counts.submissions += 1;
         self.scopes.push(Box::pin(scope.pop()));
         self.uniforms.clear();
         self.lists.clear();

@@ -1,10 +1,13 @@
 //! WGSL put together from files: named gaps, constants, and loops written out.
 //!
-//! `{{NAME}}` is replaced by a text. A line `//#for r in NAME` repeats the lines up to `//#end` for
+//! `{{NAME}}` is replaced by a text. A line `//#for r in NAME` repeats the lines up to its `//#end` for
 //! each `$r` below the constant NAME: registers cannot be indexed, so what a thread holds several of
-//! has to have names.
+//! has to have names. Loops may hold loops.
 
 use crate::tiles;
+
+/// How a loop begins.
+const LOOP: &str = "//#for ";
 
 /// Files and what fills their gaps.
 #[derive(Debug, Clone, Default)]
@@ -72,11 +75,11 @@ pub fn expand(template: &Template) -> String {
     out
 }
 
-/// Copies lines, writing loops out. Loops are not nested.
+/// Copies lines, writing loops out, the outer ones first.
 fn unroll(lines: &[&str], counts: &[(String, usize)], out: &mut String) {
     let mut rest = lines.iter();
     while let Some(line) = rest.next() {
-        let Some(head) = line.trim().strip_prefix("//#for ") else {
+        let Some(head) = line.trim().strip_prefix(LOOP) else {
             out.push_str(line);
             out.push('\n');
             continue;
@@ -86,16 +89,25 @@ fn unroll(lines: &[&str], counts: &[(String, usize)], out: &mut String) {
             .iter()
             .find(|(known, _)| known == name)
             .map_or(0, |(_, count)| *count);
+        let mut depth = 1;
         let body: Vec<&str> = rest
             .by_ref()
-            .take_while(|line| line.trim() != "//#end")
+            .take_while(|line| {
+                let line = line.trim();
+                depth += usize::from(line.starts_with(LOOP));
+                depth -= usize::from(line == "//#end");
+                depth > 0
+            })
             .copied()
             .collect();
         for index in 0..count {
-            for line in &body {
-                out.push_str(&line.replace(&format!("${variable}"), &index.to_string()));
-                out.push('\n');
-            }
+            let index = index.to_string();
+            let named: Vec<String> = body
+                .iter()
+                .map(|line| line.replace(&format!("${variable}"), &index))
+                .collect();
+            let lines: Vec<&str> = named.iter().map(String::as_str).collect();
+            unroll(&lines, counts, out);
         }
     }
 }
@@ -111,5 +123,15 @@ mod tests {
         let text = expand(&template);
         let text = text.strip_prefix(&tiles::header()).unwrap();
         assert_eq!(text, "const N: u32 = 2u;\naz!\nb0 0u\nb1 1u\nc\n");
+    }
+
+    #[test]
+    fn loops_may_hold_loops() {
+        let body = "//#for i in N\na$i\n//#for j in M\n$i$j\n//#end\nb$i\n//#end\nc";
+        let mut template = Template::new(&[body]);
+        template.count("N", 2).count("M", 2);
+        let text = expand(&template);
+        let text = text.split_once("const M: u32 = 2u;\n").unwrap().1;
+        assert_eq!(text, "a0\n00\n01\nb0\na1\n10\n11\nb1\nc\n");
     }
 }

@@ -20,6 +20,10 @@ pub const GEMM_PANELS: usize = GEMM_THREADS_ACROSS / PANEL_QUADS;
 pub const GEMM_STEP_QUADS: usize = 4;
 /// The most rows it takes in one go.
 pub const GEMV_ROWS: usize = 8;
+/// Threads of a workgroup that multiplies straight from memory: enough workgroups are left for two cores.
+pub const DIRECT_THREADS: usize = 16;
+/// Rows such a thread makes at most.
+pub const DIRECT_ROWS: usize = 8;
 /// Threads of a normalisation's workgroup.
 pub const NORM_THREADS: usize = 128;
 /// Threads of an attention lane.
@@ -48,6 +52,7 @@ pub fn header() -> String {
         ("GEMM_THREADS_DOWN", GEMM_THREADS_DOWN),
         ("GEMM_PANELS", GEMM_PANELS),
         ("GEMM_STEP_QUADS", GEMM_STEP_QUADS),
+        ("DIRECT_THREADS", DIRECT_THREADS),
         ("NORM_THREADS", NORM_THREADS),
         ("ATTENTION_PARTS", ATTENTION_PARTS),
         ("ATTENTION_CHUNK", ATTENTION_CHUNK),
@@ -65,6 +70,12 @@ pub fn header() -> String {
 /// not fit 16 KiB of workgroup memory.
 pub fn gemv_blocks(rows: usize) -> usize {
     if rows > 4 { 16 } else { 32 }
+}
+
+/// Panels of which a thread that multiplies straight from memory makes a quad each: two share what is
+/// read of several rows; of one row there is little to share.
+pub fn direct_panels(rows: usize) -> usize {
+    if rows > 1 { 2 } else { 1 }
 }
 
 /// Lanes and keys of an attention tile for heads of `quads` vec4s, so that queries, keys and scores

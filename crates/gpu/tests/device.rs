@@ -100,6 +100,10 @@ fn a_weight_over_many_bindings_gives_the_same_bits() {
             runs.push(results);
         }
         assert_eq!(runs[0], runs[1], "{extras:?}");
+        // One long dispatch has become several short ones, and none waits for all others.
+        let [whole, split] = [whole, split].map(|device| device.counts());
+        assert!(split.dispatches > 2 * whole.dispatches, "{split:?}");
+        assert!(split.submissions > 2 * whole.submissions, "{split:?}");
     }
 }
 

@@ -35,11 +35,15 @@ async fn sets() -> Vec<Extras> {
                 sets.push(Extras {
                     half,
                     byte_dots,
-                    subgroups: false,
+                    ..Extras::default()
                 });
             }
         }
     }
+    sets.push(Extras {
+        direct: true,
+        ..Extras::default()
+    });
     sets
 }
 

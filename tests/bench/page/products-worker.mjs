@@ -11,6 +11,12 @@ import { answer } from './call.mjs';
 /** @param {string} build */
 const glueOf = (build) => import(`/www/sdk/wasm/${build}/llavaguard.js`);
 
+/** @returns {Promise<typeof import('llavaguard')>} */
+const sdk = () => {
+  const url = '/www/sdk/dist/index.js';
+  return import(url);
+};
+
 answer(async (/** @type {Job | Thread} */ message) => {
   const glue = await glueOf(message.build);
   if ('memory' in message) {
@@ -25,6 +31,9 @@ answer(async (/** @type {Job | Thread} */ message) => {
   const { memory } = await glue.default({ module_or_path: module });
   for (let index = 1; index < threads; index++) await startThread({ module, memory, build });
   glue.startPool?.(threads);
+  const { gpuAdapter } = await sdk();
+  const adapter = await gpuAdapter();
+  if (adapter) glue.useAdapter?.(adapter.name, adapter.software, adapter.slowByteDots);
   const rates = [];
   for (const shape of shapes) rates.push(await glue.productRate(...shape, format, leastMs));
   return rates;

@@ -7,19 +7,11 @@ var<workgroup> w_tile: array<vec4<u32>, BLOCK_QUADS * GEMM_THREADS_ACROSS>;
 
 @compute @workgroup_size(GEMM_THREADS_ACROSS * GEMM_THREADS_DOWN)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let across = thread % GEMM_THREADS_ACROSS;
-    let down = thread / GEMM_THREADS_ACROSS;
-    let first_row = group.y * GEMM_THREADS_DOWN * THREAD_ROWS;
-    let first_panel = u.panel + group.x * GEMM_PANELS;
-    let last_panel = u.panel_end - 1u;
-    let own_panel = min(first_panel + across / PANEL_QUADS, last_panel);
+    {{PLACE}}
     let fetch_quad = thread % PANEL_QUADS;
     let fetch_k = (thread / PANEL_QUADS) % BLOCK_QUADS;
     let fetch_panel = thread / (PANEL_QUADS * BLOCK_QUADS);
 
-    //#for r in THREAD_ROWS
-    var sum_$r = vec4<f32>(0.0);
-    //#end
     for (var block = 0u; block < u.blocks; block++) {
         workgroupBarrier();
         for (var i = thread; i < GEMM_THREADS_DOWN * THREAD_ROWS * 2u;
@@ -54,11 +46,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         sum_$r = fma(vec4<f32>(part_$r), x_scale_tile[down * THREAD_ROWS + $ru] * scale, sum_$r);
         //#end
     }
-    if (first_panel + across / PANEL_QUADS > last_panel) {
-        return;
-    }
-    let quad = first_panel * PANEL_QUADS + across;
-    //#for r in THREAD_ROWS
-    write(sum_$r, first_row + down * THREAD_ROWS + $ru, quad);
-    //#end
+    {{WRITE_TILE}}
 }

@@ -7,11 +7,7 @@ var<workgroup> part_scales: array<vec4<f32>, GEMV_BLOCKS * PANEL_QUADS>;
 
 @compute @workgroup_size(GEMV_BLOCKS * PANEL_QUADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let panel = u.panel + group.x;
-    let first_row = group.y * THREAD_ROWS;
-    let quad = thread % PANEL_QUADS;
-    let own = thread / PANEL_QUADS;
-    var sum = vec4<f32>(0.0);
+    {{PLACE}}
     for (var first = 0u; first < u.blocks; first += GEMV_BLOCKS) {
         let block = first + own;
         if (block < u.blocks) {
@@ -45,7 +41,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    if (own < THREAD_ROWS) {
-        write(sum, first_row + own, panel * PANEL_QUADS + quad);
-    }
+    {{WRITE_ROWS}}
 }

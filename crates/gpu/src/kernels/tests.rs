@@ -10,11 +10,12 @@ const HEADS: [usize; 9] = [1, 3, 32, 37, 64, 72, 80, 128, 256];
 
 fn variants() -> Vec<Kernel> {
     let mut all = Vec::new();
-    for bits in 0..8 {
+    for bits in 0..16 {
         let extras = Extras {
             half: bits & 1 != 0,
             subgroups: bits & 2 != 0,
             byte_dots: bits & 4 != 0,
+            direct: bits & 8 != 0,
         };
         all.extend(Kernel::all(extras, &DType::ALL, &HEADS));
     }

@@ -13,3 +13,7 @@ fn weights(panel: u32, k: u32, quad: u32) -> mat4x4<f32> {
         halves(second >> vec4<u32>(16u)),
     );
 }
+
+fn two_weights(panel: u32, k: u32, quad: u32) -> array<mat4x4<f32>, 2> {
+    return array<mat4x4<f32>, 2>(weights(panel, k, quad), weights(panel, k + 1u, quad));
+}

@@ -11,3 +11,7 @@ fn weights(panel: u32, k: u32, quad: u32) -> mat4x4<f32> {
         weight[at + 3u * PANEL_QUADS],
     );
 }
+
+fn two_weights(panel: u32, k: u32, quad: u32) -> array<mat4x4<f32>, 2> {
+    return array<mat4x4<f32>, 2>(weights(panel, k, quad), weights(panel, k + 1u, quad));
+}

@@ -20,11 +20,16 @@ pub fn sets() -> Vec<Extras> {
             half: bits & 1 != 0,
             subgroups: bits & 2 != 0,
             byte_dots: bits & 4 != 0,
+            direct: false,
         };
         if (has.half || !set.half) && (has.subgroups || !set.subgroups) {
             sets.push(set);
         }
     }
+    sets.push(Extras {
+        direct: true,
+        ..Extras::default()
+    });
     sets
 }
 

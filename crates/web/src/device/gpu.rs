@@ -23,15 +23,18 @@ thread_local! {
 #[derive(Clone, Default)]
 struct Choice {
     name: String,
+    software: bool,
     slow_byte_dots: bool,
 }
 
-/// Says which adapter the browser has, and whether its dot products of bytes are slow. The worker
-/// has looked whether it may be used: wgpu cannot tell a GPU from software here.
+/// Says which adapter the browser has, whether it is software on the CPU and whether its dot products
+/// of bytes are slow. The worker has looked whether it may be used: wgpu cannot tell a GPU from
+/// software here.
 #[wasm_bindgen(js_name = useAdapter)]
-pub fn use_adapter(name: String, slow_byte_dots: bool) {
+pub fn use_adapter(name: String, software: bool, slow_byte_dots: bool) {
     CHOICE.set(Choice {
         name,
+        software,
         slow_byte_dots,
     });
 }
@@ -40,11 +43,12 @@ pub fn use_adapter(name: String, slow_byte_dots: bool) {
 pub async fn open() -> Result<EngineDevice, DeviceError> {
     let choice = CHOICE.with_borrow(Choice::clone);
     let extras = match adapters().await.first() {
-        Some(summary) if choice.slow_byte_dots => Wanted::Exactly(Extras {
-            byte_dots: false,
+        Some(summary) => Wanted::Exactly(Extras {
+            byte_dots: summary.extras.byte_dots && !choice.software && !choice.slow_byte_dots,
+            direct: choice.software,
             ..summary.extras
         }),
-        _ => Wanted::Best,
+        None => Wanted::Best,
     };
     EngineDevice::new(&Options {
         // Every name has this in it: the worker has chosen.

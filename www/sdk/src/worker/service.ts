@@ -133,7 +133,10 @@ export class Service {
     this.#next = next;
     this.#wasm = wasm;
     await this.#instantiate(build);
-    if (adapter) this.#module?.useAdapter?.(adapter.name, adapter.slowByteDots);
+    if (adapter) {
+      const { name, software, slowByteDots } = adapter;
+      this.#module?.useAdapter?.(name, software, slowByteDots);
+    }
   }
 
   async #instantiate(build: BuildName): Promise<void> {

@@ -103,7 +103,8 @@ fn a_weight_over_many_bindings_gives_the_same_bits() {
         // One long dispatch has become several short ones, and none waits for all others.
         let [whole, split] = [whole, split].map(|device| device.counts());
         assert!(split.dispatches > 2 * whole.dispatches, "{split:?}");
-        assert!(split.submissions > 2 * whole.submissions, "{split:?}");
+        // Every result read is a submission already.
+        assert!(split.submissions > whole.submissions, "{split:?}");
     }
 }
 

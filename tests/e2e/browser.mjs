@@ -129,6 +129,20 @@ export async function openDemo(browser, url, options) {
 }
 
 /**
+ * Opens an empty page with storage of its own, for tests that load the package themselves.
+ *
+ * @param {Browser} browser
+ * @param {string} url
+ * @returns {Promise<Page>}
+ */
+export async function openBlank(browser, url) {
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(180_000);
+  await page.goto(`${url}sdk/test/blank.html`);
+  return page;
+}
+
+/**
  * What the page says once it has finished with what `action` set off. What it said before is marked
  * as stale first, since the page may take a moment to begin.
  *

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
-import { launch } from './browser.mjs';
+import { launch, openBlank } from './browser.mjs';
 import { serveFaulty } from './faulty-server.mjs';
 import { demoModel, photo } from './materials.mjs';
 
@@ -30,7 +30,8 @@ function loadTwice(page, lacks) {
       const guard = await LlavaGuard.load({
         model,
         build: 'simd',
-        createWorker: () => new Worker(`/sdk/test/lacking-worker.mjs?${lacks}`, { type: 'module' }),
+        createWorker: () =>
+          new Worker(`/sdk/test/workers/lacking.mjs?${lacks}`, { type: 'module' }),
       });
       sources.push(guard.source);
       guard.dispose();
@@ -54,9 +55,7 @@ describe('what is lacking', () => {
 
   beforeEach(async () => {
     await page?.context().close();
-    page = await (await browser.newContext()).newPage();
-    page.setDefaultTimeout(180_000);
-    await page.goto(`${server.url}sdk/test/blank.html`);
+    page = await openBlank(browser, server.url);
   });
 
   after(async () => {
@@ -88,7 +87,7 @@ describe('what is lacking', () => {
       const url = '/sdk/dist/index.js';
       const { LlavaGuard } = /** @type {Package} */ (await import(url));
       const createWorker = () =>
-        new Worker('/sdk/test/lacking-worker.mjs?estimate', { type: 'module' });
+        new Worker('/sdk/test/workers/lacking.mjs?estimate', { type: 'module' });
       return LlavaGuard.probe(manifest, { build: 'simd', createWorker });
     }, MANIFEST);
     assert.deepEqual(storage, { needed: SIZE, stored: 0 });
@@ -135,13 +134,13 @@ describe('what is lacking', () => {
       const { LlavaGuard, storedModels } = /** @type {Package} */ (await import(url));
       (await LlavaGuard.load({ model, build: 'simd' })).dispose();
       const [stored] = await storedModels();
-      const holder = new Worker(`/sdk/test/holding-worker.mjs?${stored?.id}`, { type: 'module' });
+      const holder = new Worker(`/sdk/test/workers/holding.mjs?${stored?.id}`, { type: 'module' });
       await new Promise((resolve) => (holder.onmessage = resolve));
       // Once the loader has met the file a first time it is let go.
       const channel = new BroadcastChannel('met');
       channel.onmessage = () => holder.postMessage('let go');
       const createWorker = () =>
-        new Worker('/sdk/test/lacking-worker.mjs?patience', { type: 'module' });
+        new Worker('/sdk/test/workers/lacking.mjs?patience', { type: 'module' });
       const guard = await LlavaGuard.load({ model, build: 'simd', createWorker });
       guard.dispose();
       return guard.source;

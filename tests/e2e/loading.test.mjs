@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
-import { launch, launchPersistent } from './browser.mjs';
+import { launch, launchPersistent, openBlank } from './browser.mjs';
 import { serveFaulty } from './faulty-server.mjs';
 import { demoManifest, demoModel, photo } from './materials.mjs';
 
@@ -130,10 +130,7 @@ describe('loading', () => {
 
   beforeEach(async () => {
     await page?.context().close();
-    // A context of its own has storage of its own.
-    page = await (await browser.newContext()).newPage();
-    page.setDefaultTimeout(180_000);
-    await page.goto(`${server.url}sdk/test/blank.html`);
+    page = await openBlank(browser, server.url);
     Object.assign(server.state, {
       faults: {},
       served: 0,

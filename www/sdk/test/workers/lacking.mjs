@@ -48,5 +48,5 @@ for (const name of new URL(location.href).search.slice(1).split('&')) LACKS[name
 /** @type {MessageEvent[]} */
 const early = [];
 self.onmessage = (event) => early.push(event);
-await import('../dist/worker/main.js');
+await import('../../dist/worker/main.js');
 for (const event of early) self.onmessage?.(/** @type {any} */ (event));

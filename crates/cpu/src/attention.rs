@@ -22,8 +22,8 @@ use crate::product::{add_weighted, scores};
 use crate::simd::{Dispatch, Kernel, Registers, Simd};
 
 pub use tiles::Cache;
+use tiles::TILE;
 pub(crate) use tiles::Tiles;
-use tiles::{FEW, MANY, SOME, TILE};
 
 /// Lanes of a task, as near as whole rows allow: enough that keys and values brought into the cache
 /// serve some panels, whole panels under every instruction set, and few enough that there are tasks
@@ -33,6 +33,9 @@ pub(crate) const QUERIES: usize = 96;
 /// are full: 3 + 1 + 8 * 3 of 32, 3 + 1 + 4 * 3 of 16, 3 + 1 + 3 * 3 of what an engine leaves a
 /// module of them.
 const PANEL: usize = 3;
+const MANY: usize = Registers::Many.keys();
+const SOME: usize = Registers::Some.keys();
+const FEW: usize = Registers::Few.keys();
 
 /// One attention operation.
 #[derive(Clone, Copy)]

@@ -14,7 +14,7 @@ use crate::gemm::Plainly;
 use crate::integer::Integer;
 use crate::linear::{Gated, Linear};
 use crate::matrix::{Matrix, Rect, RoundedForms, rectangles};
-use crate::packed::{Packed, panel_of};
+use crate::packed::Packed;
 use crate::rounded::{Partner, Rounded};
 use crate::rows::{self, LayerNorm, RmsNorm};
 use crate::simd::{Dispatch, Isa};
@@ -164,7 +164,7 @@ impl Device for CpuDevice {
         dtype: DType,
         bytes: Vec<u8>,
     ) -> Result<Weight, DeviceError> {
-        Weight::new(rows, cols, dtype, bytes, panel_of(self.dispatch))
+        Weight::new(rows, cols, dtype, bytes, self.dispatch.layout().panel)
     }
 
     fn linear(

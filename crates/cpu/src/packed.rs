@@ -16,7 +16,6 @@ use std::sync::Arc;
 use llavaguard_backend::{BLOCK, DType, DeviceError};
 
 use crate::buffers::{Buffer, Buffers};
-use crate::simd::{Dispatch, Kernel, Simd};
 use crate::weight::from_f16;
 
 /// Bytes of inputs and features that one dot product instruction takes at once, for each feature.
@@ -135,20 +134,6 @@ impl Packed {
 /// Bytes of the quants of a panel's block.
 fn block_bytes(panel: usize, nibbles: bool) -> usize {
     panel * if nibbles { BLOCK / 2 } else { BLOCK }
-}
-
-/// Features of a panel under an instruction set.
-pub(crate) fn panel_of(dispatch: Dispatch) -> usize {
-    struct Width<'a>(&'a mut usize);
-    impl Kernel for Width<'_> {
-        #[inline(always)]
-        fn run<S: Simd>(self, _: S) {
-            *self.0 = S::LANES * S::PANEL_VECTORS;
-        }
-    }
-    let mut width = 0;
-    dispatch.run(Width(&mut width));
-    width
 }
 
 /// Bytes that begin at a cache line, so that no vector load of them crosses one.

@@ -55,24 +55,30 @@ pub(crate) fn scores<S: Simd, const N: usize, const G: usize>(
     mut highest: [S::Vector; N],
 ) -> [S::Vector; N] {
     let (groups, rest) = scores.as_chunks_mut::<G>();
+    let sums_of = |index| scores_of::<S, N, G>(simd, keys.group(index, queries.len()), queries);
     let whole = groups.len();
     for (index, scores) in groups.iter_mut().enumerate() {
-        let sums = scores_of::<S, N, G>(simd, keys.group(index, queries.len()), queries);
-        for i in 0..G {
-            for j in 0..N {
-                simd.store(sums[i][j], &mut scores[i][j]);
-                highest[j] = simd.max(highest[j], sums[i][j]);
-            }
-        }
+        highest = keep(simd, &sums_of(index), scores, highest);
     }
     if !rest.is_empty() {
         // Of the last group some keys may never have been written.
-        let sums = scores_of::<S, N, G>(simd, keys.group(whole, queries.len()), queries);
-        for (sums, scores) in sums.iter().zip(rest) {
-            for j in 0..N {
-                simd.store(sums[j], &mut scores[j]);
-                highest[j] = simd.max(highest[j], sums[j]);
-            }
+        highest = keep(simd, &sums_of(whole), rest, highest);
+    }
+    highest
+}
+
+/// Writes the sums of as many keys as there are `scores`; returns the highest of them and of `highest`.
+#[inline(always)]
+fn keep<S: Simd, const N: usize>(
+    simd: S,
+    sums: &[[S::Vector; N]],
+    scores: &mut [[S::Block; N]],
+    mut highest: [S::Vector; N],
+) -> [S::Vector; N] {
+    for (sums, scores) in sums.iter().zip(scores) {
+        for j in 0..N {
+            simd.store(sums[j], &mut scores[j]);
+            highest[j] = simd.max(highest[j], sums[j]);
         }
     }
     highest

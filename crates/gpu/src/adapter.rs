@@ -2,7 +2,7 @@
 
 use llavaguard_backend::DeviceError;
 
-use crate::kernels::{Extras, Kernel};
+use crate::kernels::Extras;
 
 /// What a caller wants of a GPU.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +18,7 @@ pub struct Options {
     pub largest_binding: Option<u64>,
     /// Operations submitted together at most, where that is to be other than usual.
     pub flops_per_submission: Option<f64>,
-    /// Changes a kernel's text before it is compiled, for tests that break one.
-    pub patch: Option<Patch>,
 }
-
-/// Gives a kernel another text.
-pub type Patch = fn(Kernel, String) -> String;
 
 /// Which extras are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

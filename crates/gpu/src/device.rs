@@ -102,7 +102,7 @@ impl GpuDevice {
             queue: opened.queue,
             health,
             pool,
-            pipelines: Pipelines::new(options.patch),
+            pipelines: Pipelines::default(),
             recorder: RefCell::new(recorder),
             nothing,
             largest_binding: options

@@ -46,7 +46,7 @@ mod template;
 mod tiles;
 mod weight;
 
-pub use adapter::{AdapterSummary, Options, Patch, Wanted, adapters};
+pub use adapter::{AdapterSummary, Options, Wanted, adapters};
 pub use cache::Cache;
 pub use ceilings::Ceilings;
 pub use device::{Counts, GpuDevice};

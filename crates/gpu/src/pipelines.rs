@@ -7,7 +7,6 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::adapter::Patch;
 use crate::buffers::Buffer;
 use crate::kernels::{Bindings, Kernel};
 
@@ -42,7 +41,7 @@ impl<'a> Bound<'a> {
 }
 
 /// Pipelines by kernel, bind groups by buffers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pipelines {
     compiled: Arc<Compiled>,
     groups: RefCell<HashMap<Key, wgpu::BindGroup>>,
@@ -61,7 +60,6 @@ type Layouts = (wgpu::BindGroupLayout, wgpu::PipelineLayout);
 struct Compiled {
     layouts: Mutex<HashMap<Bindings, Layouts>>,
     pipelines: Mutex<HashMap<Kernel, Arc<OnceLock<wgpu::ComputePipeline>>>>,
-    patch: Option<Patch>,
     /// Set where nothing more is to be compiled ahead.
     #[cfg(not(target_arch = "wasm32"))]
     ended: AtomicBool,
@@ -80,11 +78,7 @@ impl Compiled {
 
     fn compile(&self, device: &wgpu::Device, kernel: Kernel) -> wgpu::ComputePipeline {
         let (_, layout) = self.layout(device, kernel.bindings());
-        let source = match self.patch {
-            Some(patch) => patch(kernel, kernel.source()),
-            None => kernel.source(),
-        };
-        let source = wgpu::ShaderSource::Wgsl(source.into());
+        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(kernel.name()),
             source,
@@ -152,20 +146,6 @@ impl Compiled {
 }
 
 impl Pipelines {
-    /// None compiled yet; `patch` changes kernels on the way.
-    pub fn new(patch: Option<Patch>) -> Self {
-        Pipelines {
-            compiled: Arc::new(Compiled {
-                patch,
-                ..Compiled::default()
-            }),
-            groups: RefCell::default(),
-            groups_made: Cell::new(0),
-            #[cfg(not(target_arch = "wasm32"))]
-            compilers: RefCell::default(),
-        }
-    }
-
     /// Bind groups that were made.
     pub fn groups_made(&self) -> u64 {
         self.groups_made.get()

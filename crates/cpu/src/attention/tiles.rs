@@ -7,19 +7,13 @@ use llavaguard_backend::{CacheShape, DeviceError};
 use crate::buffers::{Buffer, Buffers};
 use crate::matrix::Matrix;
 use crate::product::{Keys, Rows};
-use crate::simd::{Dispatch, Kernel, Registers, Simd};
+use crate::simd::Dispatch;
 use crate::workers::Workers;
 
 /// Positions of a tile: the keys and values of one head (14 KB each at 72 numbers), a panel of
 /// queries, its scores and sums fit a first-level cache together. A multiple of all tile heights in
-/// use.
+/// use ([`crate::simd::Registers::keys`]).
 pub(crate) const TILE: usize = 48;
-
-/// Keys whose scores are computed together, for each kind of register file: with [`super::PANEL`]
-/// vectors of queries and what is broadcast, their sums fill it. [`TILE`] is a multiple of each.
-pub(crate) const MANY: usize = 8;
-pub(crate) const SOME: usize = 4;
-pub(crate) const FEW: usize = 3;
 
 /// Keys and values of [`TILE`] positions: keys `[width / part][TILE / group][part][group]`, values
 /// `[width / part][TILE][part]`. Positions that were not written hold anything, and nobody uses them.
@@ -49,7 +43,7 @@ impl Tiles {
         Self {
             width,
             part,
-            group: group_of(isa),
+            group: isa.layout().keys,
             len: 0,
             tiles: Vec::new(),
             buffers: Arc::clone(buffers),
@@ -118,26 +112,6 @@ impl Tiles {
         };
         (keys, values)
     }
-}
-
-/// Keys that lie side by side for an instruction set's kernels.
-fn group_of(isa: Dispatch) -> usize {
-    struct Ask<'a>(&'a mut usize);
-
-    impl Kernel for Ask<'_> {
-        #[inline(always)]
-        fn run<S: Simd>(self, _: S) {
-            *self.0 = match S::REGISTERS {
-                Registers::Many => MANY,
-                Registers::Some => SOME,
-                Registers::Few => FEW,
-            };
-        }
-    }
-
-    let mut group = 0;
-    isa.run(Ask(&mut group));
-    group
 }
 
 /// Keys and values of all layers. Memory grows with the positions written, tile by tile, and nothing

@@ -110,6 +110,27 @@ pub(crate) enum Registers {
 /// What has to be taken off a nibble.
 const NIBBLE_OFFSET: i32 = 8;
 
+impl Registers {
+    /// Keys whose scores attention computes together: with its vectors of queries and what is broadcast,
+    /// their sums fill the registers.
+    pub const fn keys(self) -> usize {
+        match self {
+            Registers::Many => 8,
+            Registers::Some => 4,
+            Registers::Few => 3,
+        }
+    }
+}
+
+/// How an instruction set wants operands to lie in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    /// Features of a panel of packed weights.
+    pub panel: usize,
+    /// Keys that lie side by side, number by number.
+    pub keys: usize,
+}
+
 /// Added to a float of small magnitude, it leaves the nearest whole number (half to even) in the lowest
 /// bits: 1.5 * 2^23.
 const ROUND: f32 = 12_582_912.0;
@@ -342,6 +363,25 @@ impl Dispatch {
             Isa::RelaxedPairs => Some(Dispatch::WasmPairs(wasm::Wasm::new())),
             _ => None,
         }
+    }
+
+    /// How operands are to lie.
+    pub fn layout(self) -> Layout {
+        struct Ask<'a>(&'a mut Layout);
+
+        impl Kernel for Ask<'_> {
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) {
+                *self.0 = Layout {
+                    panel: S::LANES * S::PANEL_VECTORS,
+                    keys: S::REGISTERS.keys(),
+                };
+            }
+        }
+
+        let mut layout = Layout { panel: 0, keys: 0 };
+        self.run(Ask(&mut layout));
+        layout
     }
 
     /// Runs a kernel.

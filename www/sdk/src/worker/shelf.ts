@@ -39,8 +39,7 @@ class FileShelf implements Shelf {
   readonly #folder: FileSystemDirectoryHandle;
   readonly #weights: FileSystemSyncAccessHandle;
   readonly #journal: FileSystemSyncAccessHandle;
-  /** What is read and written by way of: a new array each time would be garbage of the whole model's size. */
-  #piece = new Uint8Array();
+  readonly #scratch = new Scratch();
   readonly #takesShared: boolean;
 
   private constructor(
@@ -68,27 +67,19 @@ class FileShelf implements Shelf {
   }
 
   read(offset: number, length: number): Promise<Uint8Array | undefined> {
-    const bytes = this.#own(length);
+    const bytes = this.#scratch.of(length);
     const read = this.#weights.read(bytes, { at: offset });
     return Promise.resolve(read === length ? bytes : undefined);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is to reject
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    const direct = this.#direct(bytes);
-    const own = direct ? bytes : this.#own(bytes.length);
-    if (!direct) own.set(bytes);
-    writeAll(this.#weights, own, offset);
+    writeAll(this.#weights, this.#direct(bytes) ? bytes : this.#scratch.copy(bytes), offset);
   }
 
   /** Whether the file can be read into and written from some memory. */
   #direct(bytes: Uint8Array): boolean {
     return this.#takesShared || bytes.buffer instanceof ArrayBuffer;
-  }
-
-  #own(length: number): Uint8Array {
-    if (this.#piece.length < length) this.#piece = new Uint8Array(length);
-    return this.#piece.subarray(0, length);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is to reject
@@ -124,7 +115,7 @@ class FileShelf implements Shelf {
       size: bytes,
       read: (offset: number, into: Uint8Array) => {
         if (this.#direct(into)) return this.#weights.read(into, { at: offset });
-        const own = this.#own(into.length);
+        const own = this.#scratch.of(into.length);
         const read = this.#weights.read(own, { at: offset });
         into.set(own);
         return read;
@@ -137,6 +128,23 @@ class FileShelf implements Shelf {
     // the browser's costs nothing.
     this.#weights.close();
     this.#journal.close();
+  }
+}
+
+/** One array for bytes on their way: a new one each time would be garbage of the whole model's size. */
+class Scratch {
+  #bytes = new Uint8Array();
+
+  /** So many bytes of it, which hold anything. */
+  of(length: number): Uint8Array<ArrayBuffer> {
+    if (this.#bytes.length < length) this.#bytes = new Uint8Array(length);
+    return this.#bytes.subarray(0, length);
+  }
+
+  copy(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+    const own = this.of(bytes.length);
+    own.set(bytes);
+    return own;
   }
 }
 
@@ -183,8 +191,7 @@ abstract class PieceShelf implements Shelf {
   abstract readonly kind: ModelSource['storage'];
   readonly #chunkBytes: number;
   #held: { at: number; blob: Blob } | undefined;
-  /** Where a chunk stands while a blob is made of it: none can be made of memory that threads share. */
-  #chunk = new Uint8Array();
+  readonly #scratch = new Scratch();
 
   constructor(chunkBytes: number) {
     this.#chunkBytes = chunkBytes;
@@ -210,9 +217,8 @@ abstract class PieceShelf implements Shelf {
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.#held = undefined;
-    if (this.#chunk.length < bytes.length) this.#chunk = new Uint8Array(bytes.length);
-    this.#chunk.set(bytes);
-    await this.put(offset, new Blob([this.#chunk.subarray(0, bytes.length)]));
+    // By way of a copy: no blob can be made of memory that threads share.
+    await this.put(offset, new Blob([this.#scratch.copy(bytes)]));
   }
 
   async reader(bytes: number): Promise<Reader> {

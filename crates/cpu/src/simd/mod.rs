@@ -107,9 +107,6 @@ pub(crate) enum Registers {
     Few,
 }
 
-/// What has to be taken off a nibble.
-const NIBBLE_OFFSET: i32 = 8;
-
 impl Registers {
     /// Keys whose scores attention computes together: with its vectors of queries and what is broadcast,
     /// their sums fill the registers.
@@ -130,6 +127,9 @@ pub(crate) struct Layout {
     /// Keys that lie side by side, number by number.
     pub keys: usize,
 }
+
+/// What has to be taken off a nibble.
+const NIBBLE_OFFSET: i32 = 8;
 
 /// Added to a float of small magnitude, it leaves the nearest whole number (half to even) in the lowest
 /// bits: 1.5 * 2^23.

@@ -7,6 +7,8 @@ use llavaguard_backend::BLOCK;
 use super::{HALF_BITS, HALF_SCALE, Kernel, ROUND, Registers, Simd};
 use crate::rounded::PACK;
 
+const ROUND_BITS: i32 = ROUND.to_bits().cast_signed();
+
 /// simd128 (and relaxed-simd, if so built): part of the build, so it is always there. `PAIRS`: with
 /// the dot product of two bytes.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +22,8 @@ pub(crate) struct Wasm<const PAIRS: bool> {
     half_scale: v128,
     /// [`PACK`].
     pack: usize,
+    /// Four times [`ROUND`].
+    round: v128,
 }
 
 impl<const PAIRS: bool> Wasm<PAIRS> {
@@ -30,6 +34,7 @@ impl<const PAIRS: bool> Wasm<PAIRS> {
             half_bits: i32x4_splat(HALF_BITS),
             half_scale: f32x4_splat(HALF_SCALE),
             pack: PACK,
+            round: f32x4_splat(ROUND),
         }
     }
 
@@ -149,6 +154,18 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     type NibbleSums = Sums;
     const PAIRS: bool = PAIRS;
 
+    /// Sums that are not pairs start from the bits of [`ROUND`]: read as floats they are it plus the sum,
+    /// since a block's sum stays far below 2^22. Taking it off again does what a conversion would, on
+    /// ports that the products leave free.
+    #[inline(always)]
+    fn pack_nibble_start(first: i32, last: i32) -> i32 {
+        if PAIRS {
+            (first & 0xffff) | (last << 16)
+        } else {
+            first + last + ROUND_BITS
+        }
+    }
+
     #[inline(always)]
     fn nibble_start(self, start: i32) -> Sums {
         Sums::new(i32x4_splat(start))
@@ -166,11 +183,11 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     #[inline(always)]
     fn widen_nibbles(self, sums: Sums) -> v128 {
         let total = sums.total();
-        f32x4_convert_i32x4(if PAIRS {
-            i32x4_dot_i16x8(total, self.ones)
+        if PAIRS {
+            f32x4_convert_i32x4(i32x4_dot_i16x8(total, self.ones))
         } else {
-            total
-        })
+            f32x4_sub(total, self.round)
+        }
     }
 
     #[inline(always)]
@@ -256,18 +273,18 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
         let pairs = i16x8_add(pairs, i32x4_shuffle::<2, 3, 0, 1>(pairs, pairs));
         let pairs = i16x8_add(pairs, i32x4_shuffle::<1, 0, 3, 2>(pairs, pairs));
         let starts = i16x8_neg(i16x8_shl(pairs, 3));
-        i32x4_extract_lane::<0>(if PAIRS {
-            starts
+        if PAIRS {
+            i32x4_extract_lane::<0>(starts)
         } else {
-            i32x4_extadd_pairwise_i16x8(starts)
-        })
+            i32x4_extract_lane::<0>(i32x4_extadd_pairwise_i16x8(starts)) + ROUND_BITS
+        }
     }
 
     /// By saturating narrowings, which the compiler does not see are exact here.
     #[inline(always)]
     fn round(self, values: &[f32; BLOCK], inverse: f32, offset: i32) -> [u8; BLOCK] {
         let (inverse, shift) = (f32x4_splat(inverse), f32x4_splat(ROUND));
-        let back = i32x4_splat(offset.wrapping_sub(ROUND.to_bits().cast_signed()));
+        let back = i32x4_splat(offset.wrapping_sub(ROUND_BITS));
         let four = |values: &[f32; 4]| {
             let shifted = f32x4_add(f32x4_mul(self.load(values), inverse), shift);
             i32x4_add(shifted, back)

@@ -2,7 +2,7 @@
 
 use llavaguard_backend::{Control, Device};
 use llavaguard_model::config::{Rounding, Wrapping};
-use llavaguard_model::gguf::ByteSource;
+use llavaguard_model::gguf::{ByteSource, Gguf};
 use llavaguard_model::{EncodedImage, Grid, ModelError, Network, Packing};
 use llavaguard_policy::{
     Assessment, AssessmentVersion, CategoryProbability, ChatWrapping, Detail, DetailUsed, Policy,
@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::answer_tree::AnswerTree;
 use crate::decode::Decoder;
 use crate::error::Error;
+use crate::golden::Golden;
 use crate::prompt::{PromptTokens, tokenize};
 use crate::request::{Event, ImageInput, MAX_RATIONALE_TOKENS, Rationale, Request, Watcher};
 use crate::sampling::Sampling;
@@ -34,6 +35,7 @@ pub struct Engine<D: Device> {
     /// Tokens that a rationale cannot contain, in order.
     banned: Vec<u32>,
     model_id: String,
+    golden: Option<Golden>,
 }
 
 /// What is known about a loaded model.
@@ -63,7 +65,9 @@ impl<D: Device> Engine<D> {
         source: &mut dyn ByteSource,
         control: &dyn Control,
     ) -> Result<Self, Error> {
-        let network = Network::load(device, source, control).await?;
+        let gguf = Gguf::open(source).map_err(ModelError::from)?;
+        let golden = Golden::read(gguf.metadata()).map_err(ModelError::from)?;
+        let network = Network::load_opened(device, &gguf, source, control).await?;
         let config = network.config();
         let wrapping = match config.chat.wrapping {
             Wrapping::Training => ChatWrapping::Training,
@@ -80,10 +84,16 @@ impl<D: Device> Engine<D> {
             wrapping,
             banned,
             model_id,
+            golden,
         })
     }
 
-    /// Runs the golden case that the model's file carries on the device, so that one which computes
+    /// The golden image that the model's file carries, where it does.
+    pub fn golden(&self) -> Option<&Golden> {
+        self.golden.as_ref()
+    }
+
+    /// Runs the self-test that the model's file carries on the device, so that one which computes
     /// wrongly, or has got the weights wrongly, is found out before it judges. Gives whether there is
     /// one.
     ///

@@ -10,6 +10,7 @@ mod answer_tree;
 mod decode;
 mod engine;
 mod error;
+mod golden;
 mod json_string;
 mod prompt;
 mod request;
@@ -19,6 +20,7 @@ mod trace;
 
 pub use engine::{AUTO_VISUAL_TOKENS, Engine, ModelInfo};
 pub use error::Error;
+pub use golden::{Golden, MAX_GOLDEN_BYTES, Verdict};
 pub use llavaguard_policy::Assessment;
 pub use llavaguard_vision::Limits;
 pub use request::{

@@ -24,6 +24,10 @@ pub const KEY_CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 /// Metadata key of the version of the prompt the model was trained on: `v1.2`, `v1.1`, `v1.0`.
 pub const KEY_PROMPT_TEMPLATE: &str = "llavaguard.prompt_template";
 
+/// What the metadata keys of a golden image begin with. The network does not know what they say: an
+/// image is judged under a policy.
+pub const GOLDEN_KEYS: &str = "llavaguard.golden.";
+
 /// Largest width or count a configuration may state; far above any model, far below overflow.
 pub(crate) const MAX_SIZE: usize = 1 << 24;
 

@@ -63,13 +63,23 @@ impl<D: Device> Network<D> {
         control: &dyn Control,
     ) -> Result<Self, ModelError> {
         let gguf = Gguf::open(source)?;
-        let config = ModelConfig::from_gguf(&gguf)?;
+        Network::load_opened(device, &gguf, source, control).await
+    }
+
+    /// Likewise of a file whose header was read already.
+    pub async fn load_opened(
+        device: D,
+        gguf: &Gguf,
+        source: &mut dyn ByteSource,
+        control: &dyn Control,
+    ) -> Result<Self, ModelError> {
+        let config = ModelConfig::from_gguf(gguf)?;
         let json: &str = gguf.metadata().get("tokenizer.huggingface.json")?;
         let tokenizer = Tokenizer::from_json(json.as_bytes(), config.language.vocab)?;
         let rounds = |&(.., dtype): &(usize, usize, DType)| device.rounding(dtype).is_some();
         let rounded = gguf.sizes().iter().any(rounds);
         let golden = SelfTest::read(gguf.metadata())?.map(|test| test.case(rounded).to_vec());
-        let mut loader = WeightLoader::new(&device, &gguf, source, control);
+        let mut loader = WeightLoader::new(&device, gguf, source, control);
         let tower = VisionTower::load(&mut loader, &config.vision).await?;
         let projector = Projector::load(&mut loader, &config).await?;
         let newline = loader

@@ -15,6 +15,7 @@ mod json;
 mod model_file;
 mod options;
 mod preprocessor;
+mod rewrite;
 mod text;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub use dialect::Dialect;
 pub use error::ConvertError;
 use hf_config::{HfConfig, JsonFile};
 pub use options::{ConvertOptions, Report};
+pub use rewrite::rewrite;
 pub(crate) use text::TokenizerFile;
 
 /// Longest configuration file taken, in bytes.

@@ -17,7 +17,7 @@ use super::note_formats;
 use super::options::{ConvertOptions, Report};
 use crate::Tokenizer;
 use crate::config::{ModelConfig, VisionConfig};
-use crate::config_gguf::{ARCHITECTURE, KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
+use crate::config_gguf::{ARCHITECTURE, GOLDEN_KEYS, KEY_PROMPT_TEMPLATE, KEY_TOKENIZER};
 use crate::emit::{self, Progress};
 use crate::gguf::{ByteSource, FileSource, Gguf, GgufError, SourceError, TensorInfo};
 use crate::layout::{Quantisation, Slot, slots};
@@ -78,6 +78,13 @@ pub fn convert(
 
     let slots = slots(&config, mlp_width);
     let mut notes = Vec::new();
+    if metadata.remove_all(GOLDEN_KEYS) {
+        // Other formats, or another prompt, come to other probabilities.
+        notes.push(
+            "the file's golden image was left out; `llavaguard golden` puts one into the new file"
+                .into(),
+        );
+    }
     note_loss(gguf.tensors(), &mut notes);
     if options.vision_config.is_some() {
         notes.push("the tower's separate configuration was not used: the file has its own".into());

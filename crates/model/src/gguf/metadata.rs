@@ -23,6 +23,13 @@ impl Metadata {
         }
     }
 
+    /// Removes all keys that begin with `prefix`; gives whether there were any.
+    pub fn remove_all(&mut self, prefix: &str) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|(key, _)| !key.starts_with(prefix));
+        self.entries.len() < before
+    }
+
     /// Appends an entry without looking for an earlier one of the same name.
     pub(super) fn push_unchecked(&mut self, key: String, value: Value) {
         self.entries.push((key, value));
@@ -158,6 +165,17 @@ impl<'a> FromValue<'a> for &'a str {
     fn from_value(value: &'a Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> FromValue<'a> for &'a [u8] {
+    const EXPECTED: &'static str = "an array of bytes";
+
+    fn from_value(value: &'a Value) -> Option<Self> {
+        match value {
+            Value::Array(Array::U8(x)) => Some(x),
             _ => None,
         }
     }

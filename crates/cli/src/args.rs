@@ -36,6 +36,7 @@ Examples:
   curl -s https://example.org/photo.png | llavaguard assess -
   llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf llavaguard-0.5b-q8_0.gguf
   llavaguard convert LlavaGuard-v1.2-0.5B-OV-hf small.gguf --quant q4_0 --vision-quant q8_0
+  llavaguard golden small.gguf --image photo.jpg
   llavaguard manifest small.gguf --sign key.pem --split 512MiB
   llavaguard serve www/demo/dist";
 
@@ -99,6 +100,8 @@ pub enum Command {
     Convert(Convert),
     /// Make a model file with random weights, for benchmarks
     Synth(Synth),
+    /// Put an image into a model file that a GPU has to judge as the CPU does before it is used
+    Golden(Golden),
     /// Write every stage of one image's way through the network to a safetensors file
     Trace(Trace),
     /// Measure how fast a model runs on this machine
@@ -269,6 +272,31 @@ pub struct Synth {
     /// Replace OUT.gguf if it exists
     #[arg(long)]
     pub force: bool,
+}
+
+/// Put a golden image into a model file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The image is judged on the CPU under LlavaGuard's v1.2 policy at detail low, and then some times more \
+with its pixels changed a little, which says how far off a GPU may be. Choose a small file (64 KiB at most: \
+every copy of the model carries it) whose rating is beyond doubt but not quite certain. The model file \
+is written anew, its weights as they were; a manifest of it has to be written again.")]
+pub struct Golden {
+    /// Model file (.gguf) to put it into, in place of an earlier one
+    #[arg(value_name = "MODEL.gguf")]
+    pub model: PathBuf,
+    /// Image file; `-` reads standard input
+    #[arg(long, value_name = "IMAGE")]
+    pub image: PathBuf,
+    /// Whose image it is and under what licence, to be written beside it
+    #[arg(long, value_name = "TEXT")]
+    pub credit: Option<String>,
+    /// Threads to use; as many as this machine runs at once otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Print one JSON object: what was written
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Write the stages.

@@ -40,6 +40,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Convert(args) => commands::convert::run(args),
         Command::Synth(args) => commands::synth::run(args),
+        Command::Golden(args) => commands::golden::run(args),
         Command::Trace(args) => commands::trace::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Manifest(args) => commands::manifest::run(args),

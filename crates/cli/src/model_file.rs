@@ -57,8 +57,17 @@ pub type Load<D> = fn(&ModelArgs, &Progress) -> Result<Engine<D>, Failure>;
 
 /// Loads the model asked for into the CPU device.
 pub fn load_on_cpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<CpuDevice>, Failure> {
-    let mut file = ModelFile::open(args.model.as_deref())?;
-    let device = CpuDevice::new(args.threads.map(usize::from)).map_err(ModelError::from)?;
+    on_cpu(args.model.as_deref(), args.threads, progress)
+}
+
+/// Loads a model file, or the demo model, into the CPU device.
+pub fn on_cpu(
+    path: Option<&Path>,
+    threads: Option<u16>,
+    progress: &Progress,
+) -> Result<Engine<CpuDevice>, Failure> {
+    let mut file = ModelFile::open(path)?;
+    let device = CpuDevice::new(threads.map(usize::from)).map_err(ModelError::from)?;
     load(device, &mut file, progress)
 }
 
@@ -94,6 +103,9 @@ pub fn load_on_gpu(args: &ModelArgs, progress: &Progress) -> Result<Engine<GpuDe
              loaded model. Converting it again adds one.",
         );
     }
+    // Not every file has a golden image: it has to be chosen for its model.
+    block_on(engine.golden_test(progress))
+        .map_err(|error| Failure::from(error).about(&file.name))?;
     progress.clear();
     Ok(engine)
 }

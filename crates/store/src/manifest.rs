@@ -49,6 +49,9 @@ pub struct Manifest {
     /// A golden case that shows whether a device computes rightly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_test: Option<Value>,
+    /// What the golden image in the file comes to, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Value>,
     /// Under what terms the model may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<License>,

@@ -71,6 +71,7 @@ fn manifests_are_written_as_they_are_read_and_fit_the_schema() {
     whole.as_object_mut().unwrap().remove("license");
     let mut more = document();
     more["self_test"] = json!({"anything": [1.5]});
+    more["golden"] = json!({"rating": "Unsafe"});
     more["$schema"] = json!("manifest.schema.json");
     for document in [document(), whole, more, signed()] {
         assert!(schema.is_valid(&document), "{document}");

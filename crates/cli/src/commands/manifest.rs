@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use llavaguard_guard::{AUTO_VISUAL_TOKENS, SESSION_ROOM};
+use llavaguard_guard::{AUTO_VISUAL_TOKENS, Golden, SESSION_ROOM};
 use llavaguard_model::gguf::{Gguf, KEY_CONTENT_SHA256};
 use llavaguard_model::{ModelConfig, PREFILL_ROWS, SelfTest};
 use llavaguard_store::{
@@ -122,7 +122,8 @@ fn describe(args: &args::Manifest) -> Result<Manifest, Failure> {
             chunks: Vec::new(),
             parts: Vec::new(),
         },
-        self_test: self_test(&gguf)?,
+        self_test: SelfTest::read(gguf.metadata())?.and_then(|test| document(&test)),
+        golden: Golden::read(gguf.metadata())?.and_then(|golden| document(&golden)),
         license: license.map(|text| License {
             text: text.to_owned(),
             url: args.license_url.clone(),
@@ -131,12 +132,10 @@ fn describe(args: &args::Manifest) -> Result<Manifest, Failure> {
     })
 }
 
-/// The golden case the file carries, if it does.
-fn self_test(gguf: &Gguf) -> Result<Option<Value>, Failure> {
-    let test = SelfTest::read(gguf.metadata())?;
-    // By way of text, since numbers of f32 are written with the digits they have. Strings and finite
-    // numbers always have a JSON form.
-    Ok(test.and_then(|test| serde_json::from_str(&serde_json::to_string(&test).ok()?).ok()))
+/// A golden case as JSON, by way of text, since numbers of f32 are written with the digits they have.
+/// Strings and finite numbers always have a JSON form.
+fn document(case: &impl Serialize) -> Option<Value> {
+    serde_json::from_str(&serde_json::to_string(case).ok()?).ok()
 }
 
 fn architecture(gguf: &Gguf, config: &ModelConfig) -> Architecture {

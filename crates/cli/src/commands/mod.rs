@@ -3,6 +3,7 @@
 pub mod assess;
 pub mod bench;
 pub mod convert;
+pub mod golden;
 pub mod inspect;
 pub mod manifest;
 pub mod policy;

@@ -18,6 +18,11 @@ use tempfile::TempDir;
 
 static PHOTO: &[u8] = include_bytes!("../../../tests/photos/smoking-cigarette.jpg");
 
+/// The demo model as it is published.
+fn demo() -> PathBuf {
+    common::parity_folder().join("../../models/demo/llavaguard-demo-q8_0.gguf")
+}
+
 /// The demo model with the photo as its golden image, in a file of its own.
 struct Model {
     _folder: TempDir,
@@ -29,8 +34,7 @@ impl Model {
     fn new() -> Model {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.gguf");
-        let demo = common::parity_folder().join("../../models/demo/llavaguard-demo-q8_0.gguf");
-        std::fs::copy(demo, &file).unwrap();
+        std::fs::copy(demo(), &file).unwrap();
         let credit = Some("somebody, CC0".to_owned());
         let (engine, watch) = (load(&file, 2), Watch::default());
         let case = engine.golden_case(PHOTO.to_vec(), credit, &watch);
@@ -54,6 +58,22 @@ impl Model {
 
 fn tested<D: Device>(engine: &Engine<D>) -> Result<bool, Error> {
     block_on(engine.golden_test(&Watch::default()))
+}
+
+#[test]
+fn the_demo_model_carries_one_that_is_computed_alike_today() {
+    let engine = load(&demo(), 2);
+    let kept = engine.golden().unwrap();
+    assert_eq!(kept.image, PHOTO);
+    assert!(tested(&engine).unwrap());
+    let computed = block_on(engine.golden_case(PHOTO.to_vec(), None, &Watch::default()));
+    let computed = computed.unwrap().verdict;
+    assert_eq!(
+        (computed.rating, &computed.category),
+        (kept.verdict.rating, &kept.verdict.category)
+    );
+    let off = computed.unsafe_probability - kept.verdict.unsafe_probability;
+    assert!(off.abs() < 2e-3, "{off}");
 }
 
 #[test]

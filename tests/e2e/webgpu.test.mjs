@@ -130,42 +130,69 @@ describe('the webgpu build', () => {
     same(story.assessment, expected);
   });
 
-  test('is not used where the GPU fails the self-test of the model, and says so', async () => {
-    const page = await browser.newPage();
-    page.setDefaultTimeout(600_000);
-    await page.goto(`${server.url}sdk/test/blank.html`);
-    const found = await page.evaluate(async (model) => {
-      const path = '/sdk/dist/index.js';
-      const { LlavaGuard } = /** @type {Package} */ (await import(path));
-      const bytes = new Uint8Array(await (await fetch(model)).arrayBuffer());
-      // To the GPU it is the same whether it computes something else or something else is expected.
-      const header = new TextDecoder('latin1').decode(bytes.subarray(0, 1 << 20));
-      for (const name of ['exact', 'rounded']) {
-        const key = `llavaguard.self_test.${name}`;
-        const at = header.indexOf(key) + key.length + 4 + 12;
-        const view = new DataView(bytes.buffer);
-        for (let sum = 1; sum <= 16; sum++) {
-          view.setFloat32(at + 4 * sum, -view.getFloat32(at + 4 * sum, true), true);
-        }
-      }
-      /** @type {import('llavaguard').Progress[]} */
-      const told = [];
-      const guard = await LlavaGuard.load({
-        model: new Blob([bytes]),
-        build: 'webgpu',
-        onProgress: (progress) => void told.push(progress),
-      });
-      const { build } = guard;
-      guard.dispose();
-      return { build, told };
-    }, MODEL);
-    await page.close();
-    const { build, told } = found;
-    assert.equal(build, 'relaxed');
-    const fallback = told.find(({ stage }) => stage === 'fallback');
-    assert.match(fallback && 'reason' in fallback ? fallback.reason : '', /self-test.*"tower"/);
-    assert.ok(!told.some(({ stage }) => stage === 'retry'));
-  });
+  for (const { title, keys, numbers, whole, reason } of [
+    {
+      title: 'the self-test of the model',
+      keys: ['llavaguard.self_test.exact', 'llavaguard.self_test.rounded'],
+      // The sums of the first stage, behind its tolerance.
+      numbers: [1, 17],
+      whole: 0,
+      reason: /self-test.*"tower"/,
+    },
+    {
+      title: 'the golden image of the model',
+      keys: ['llavaguard.golden.probabilities'],
+      // That of Unsafe.
+      numbers: [0, 1],
+      whole: 1,
+      reason:
+        /golden image comes to Unsafe, O6, P\(Unsafe\) 0\.8\d+, where Unsafe, O6, P\(Unsafe\) 0\.1\d+ is right/,
+    },
+  ]) {
+    test(`is not used where the GPU fails ${title}, and says so`, async () => {
+      const page = await browser.newPage();
+      page.setDefaultTimeout(600_000);
+      await page.goto(`${server.url}sdk/test/blank.html`);
+      const { build, told, verdict } = await page.evaluate(
+        async ({ model, base64, keys, numbers: [first = 0, end = 0], whole }) => {
+          const path = '/sdk/dist/index.js';
+          const { LlavaGuard } = /** @type {Package} */ (await import(path));
+          const bytes = new Uint8Array(await (await fetch(model)).arrayBuffer());
+          // To the GPU it is the same whether it computes something else or something else is expected.
+          const header = new TextDecoder('latin1').decode(bytes.subarray(0, 1 << 20));
+          const view = new DataView(bytes.buffer);
+          for (const key of keys) {
+            // Behind the key come the value's type, its numbers' type and how many there are.
+            const at = header.indexOf(key) + key.length + 4 + 12;
+            for (let number = first; number < end; number++) {
+              const value = view.getFloat32(at + 4 * number, true);
+              view.setFloat32(at + 4 * number, whole - value, true);
+            }
+          }
+          /** @type {import('llavaguard').Progress[]} */
+          const told = [];
+          const guard = await LlavaGuard.load({
+            model: new Blob([bytes]),
+            build: 'webgpu',
+            onProgress: (progress) => void told.push(progress),
+          });
+          const { build } = guard;
+          const photo = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+          const options = { rationale: false, detail: /** @type {const} */ ('low') };
+          const verdict = await guard.assess(new Blob([photo]), options);
+          guard.dispose();
+          return { build, told, verdict };
+        },
+        { model: MODEL, base64: photo(PHOTO).toString('base64'), keys, numbers, whole },
+      );
+      await page.close();
+      assert.equal(build, 'relaxed');
+      const fallback = told.find(({ stage }) => stage === 'fallback');
+      assert.match(fallback && 'reason' in fallback ? fallback.reason : '', reason);
+      assert.ok(!told.some(({ stage }) => stage === 'retry'));
+      same(verdict, expected);
+    });
+  }
 
   test('leaves a model that does not fit the GPU to the CPU before it is fetched', async () => {
     const page = await browser.newPage();

@@ -153,7 +153,7 @@ fn largest_matrix(manifest: &Manifest) -> u64 {
 }
 
 /// Loads a model file, once it is clear that it fits the GPU; then tries whether that computes
-/// rightly, in its kernels and with the model's own golden case.
+/// rightly: in its kernels, with the model's own self-test, and with its golden image.
 pub async fn load(
     source: &mut dyn ByteSource,
     control: &dyn Control,
@@ -170,5 +170,6 @@ pub async fn load(
     let engine = Engine::load(device, source, control).await?;
     engine.device().self_test(&formats, &heads).await?;
     engine.self_test(control).await?;
+    engine.golden_test(control).await?;
     Ok(engine)
 }

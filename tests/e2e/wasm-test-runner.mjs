@@ -8,15 +8,54 @@
  */
 
 import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { launch } from './browser.mjs';
+import { compileShader } from './shader-compiler.mjs';
 
 const [build, ...command] = process.argv.slice(2);
 const webgpu = build === '--webgpu';
 
 /** Longest a test binary may take, in milliseconds; a GPU in software is slow. */
 const LIMIT = webgpu ? 1_800_000 : 300_000;
+
+/**
+ * Folders that tests may read below the page's address, by the way of a request; the first that
+ * fits is taken. A folder is answered with the names in it, a line each.
+ * @type {[string, string][]}
+ */
+const SERVED = [
+  ['/parity/converted/', fileURLToPath(new URL('../../target/parity/', import.meta.url))],
+  ['/parity/', fileURLToPath(new URL('../parity/', import.meta.url))],
+];
+
+/** @param {import('../../www/node_modules/playwright-core/index.js').Route} route */
+function answer(route) {
+  const { pathname } = new URL(route.request().url());
+  const [way, folder] = SERVED.find(([way]) => pathname.startsWith(way)) ?? ['', ''];
+  const path = join(folder, pathname.slice(way.length));
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) return route.fulfill({ status: 404 });
+  return route.fulfill({
+    body: found.isDirectory() ? readdirSync(path).sort().join('\n') : readFileSync(path),
+  });
+}
+
+/**
+ * The adapter that a page gets and what it has.
+ * @param {import('../../www/node_modules/playwright-core/index.js').Page} page
+ */
+function adapter(page) {
+  return page.evaluate(async () => {
+    const adapter = await navigator.gpu.requestAdapter();
+    if (!adapter) return 'no adapter';
+    const { vendor, architecture } = adapter.info;
+    return `${vendor} ${architecture}: ${[...adapter.features].sort().join(', ')}`;
+  });
+}
 
 /** A port nobody uses. */
 async function freePort() {
@@ -51,7 +90,18 @@ const browser = await launch({ webgpu });
 try {
   await reachable(`http://${address}/`);
   const page = await browser.newPage();
+  await page.route((url) => url.pathname.startsWith('/parity/'), answer);
+  await page.route(
+    (url) => url.pathname === '/shader',
+    async (route) => {
+      const request = route.request();
+      const features = new URL(request.url()).searchParams.get('features') ?? '';
+      const names = features.split(',').filter((name) => name !== '');
+      await route.fulfill({ body: await compileShader(page, request.postData() ?? '', names) });
+    },
+  );
   await page.goto(`http://${address}/`);
+  if (webgpu) console.log(await adapter(page));
   const output = page.locator('#output');
   const done = output.filter({ hasText: /test result: \w+/ });
   await done.waitFor({ timeout: LIMIT }).catch(() => undefined);

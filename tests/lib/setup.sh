@@ -132,6 +132,18 @@ need_project_tools() {
   once projects "$(fingerprint tests/projects/package-lock.json)" install_project_tools
 }
 
+install_dawn() {
+  step "installing Dawn"
+  npm ci --prefix tests/dawn --no-fund --no-audit --ignore-scripts --loglevel=error >&2
+}
+
+# Chromium's WebGPU by itself, for shaders that no adapter in software compiles.
+need_dawn() {
+  need_node
+  [[ -d tests/dawn/node_modules ]] || rm -f "$TOOLS/stamps/dawn"
+  once dawn "$(fingerprint tests/dawn/package-lock.json)" install_dawn
+}
+
 PEERS=tests/bench/peers
 
 install_peers() {

@@ -3,8 +3,14 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::HashSet;
+
+use js_sys::Promise;
 use llavaguard_backend::{DType, Device, DeviceError, Epilogue, conformance};
 use llavaguard_gpu::{Extras, GpuDevice, Kernel, Options, Wanted, adapters};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_dedicated_worker);
@@ -66,6 +72,72 @@ async fn the_browser_compiles_every_kernel() {
         // An error of a pipeline is known when something that was submitted after it has run.
         device.settle().await.unwrap();
     }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    fn fetch(path: &str, options: &JsValue) -> Promise;
+
+    type Response;
+    #[wasm_bindgen(method)]
+    fn text(this: &Response) -> Promise;
+}
+
+/// What a browser's compiler has against a kernel, a line a message, and who was asked.
+async fn compiled(source: &str, features: &str) -> (String, String) {
+    let options = js_sys::Object::new();
+    let set = |name: &str, value: &str| {
+        js_sys::Reflect::set(&options, &name.into(), &value.into()).unwrap();
+    };
+    set("method", "POST");
+    set("body", source);
+    let path = format!("/shader?features={features}");
+    let response: JsValue = JsFuture::from(fetch(&path, &options)).await.unwrap();
+    let response: Response = response.unchecked_into();
+    let text: JsValue = JsFuture::from(response.text()).await.unwrap();
+    let text = text.as_string().unwrap();
+    let (compiler, messages) = text.split_once('\n').unwrap();
+    (compiler.to_owned(), messages.to_owned())
+}
+
+/// Every kernel with every set of extras, those too that this adapter or wgpu's WebGPU back end has
+/// not: the test runner compiles their text, in the browser where its adapter has what the text
+/// enables, else in Dawn, the library that compiles for Chromium.
+#[wasm_bindgen_test]
+async fn every_variant_goes_through_a_browsers_compiler() {
+    let mut seen = HashSet::new();
+    let mut compilers: HashSet<String> = HashSet::new();
+    for bits in 0..16 {
+        let extras = Extras {
+            half: bits & 1 != 0,
+            subgroups: bits & 2 != 0,
+            byte_dots: bits & 4 != 0,
+            direct: bits & 8 != 0,
+        };
+        for kernel in Kernel::all(extras, &DType::ALL, &[1, 37, 64, 72, 128, 256]) {
+            if !seen.insert(kernel) {
+                continue;
+            }
+            let mut source = kernel.source();
+            let mut features = Vec::new();
+            if let Kernel::Norm {
+                subgroups: true, ..
+            } = kernel
+            {
+                // naga neither needs this line nor knows it.
+                source.insert_str(0, "enable subgroups;\n");
+                features.push("subgroups");
+            }
+            if source.contains("enable f16;") {
+                features.push("shader-f16");
+            }
+            let (compiler, messages) = compiled(&source, &features.join(",")).await;
+            assert!(messages.is_empty(), "{compiler}: {kernel:?}\n{messages}");
+            compilers.insert(compiler);
+        }
+    }
+    console_log!("{} variants, compiled by {compilers:?}", seen.len());
+    assert!(seen.len() > 70, "{}", seen.len());
 }
 
 #[wasm_bindgen_test]

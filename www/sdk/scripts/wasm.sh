@@ -10,8 +10,9 @@
 #
 #   build   into www/sdk/wasm/<build>/, without the names of functions unless WASM_NAMES is set (for
 #           profiles)
-#   test    the kernels' tests (tests/wasm.rs of crates/cpu or crates/gpu), in headless Chromium;
-#           relaxed-single has relaxed's kernels and is left out unless it is named
+#   test    the kernels' tests (tests/wasm.rs of crates/cpu or crates/gpu) and on the GPU the golden
+#           models (tests/wasm.rs of crates/guard), in headless Chromium; relaxed-single has relaxed's
+#           kernels and is left out unless it is named
 #   clippy  with rustup's own standard library, which need not fit the features to be checked against
 #
 # Expects what tests/lib/setup.sh finds or installs: WASM_CARGO, WASM_RUSTC, WASM_LINKER, WASM_BINDGEN.
@@ -72,14 +73,33 @@ build() {
     "target/wasm-$1/wasm32-unknown-unknown/wasm/llavaguard_web.wasm"
 }
 
+# The models of tests/parity as the tests of crates/guard read them, in target/parity/.
+convert_golden_models() {
+  local model format
+  rm -rf target/parity
+  mkdir -p target/parity
+  for model in tests/parity/models/*/; do
+    model=$(basename "$model")
+    for format in f32 f16; do
+      cargo run --quiet --locked --package llavaguard-cli -- convert "tests/parity/models/$model" \
+        "target/parity/$model-$format.gguf" --quant "$format" >&2
+    done
+  done
+}
+
 run_tests() {
-  RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" test --profile wasm --package "$(kernels "$1")" \
+  local packages=(--package "$(kernels "$1")")
+  if [[ $1 == webgpu ]]; then
+    convert_golden_models
+    packages+=(--package llavaguard-guard)
+  fi
+  RUSTC=$WASM_RUSTC cargo_for "$1" "$WASM_CARGO" test --profile wasm "${packages[@]}" \
     --test wasm -Zbuild-std=std,panic_abort -Zpanic-abort-tests
 }
 
 clippy() {
   local with=()
-  [[ $1 != webgpu ]] || with=(--features llavaguard-web/webgpu)
+  [[ $1 != webgpu ]] || with=(--package llavaguard-guard --features llavaguard-web/webgpu)
   WASM_RUSTC=rustc cargo_for "$1" cargo clippy --package "$(kernels "$1")" --package llavaguard-web \
     "${with[@]}" --lib --test wasm -- -D warnings
 }
@@ -89,7 +109,7 @@ shift || true
 case $action in
   build | clippy) ;;
   test) action=run_tests ;;
-  *) sed -n '2,19s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+  *) sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
 esac
 if (($# == 0)); then
   set -- simd relaxed webgpu

@@ -1,6 +1,8 @@
 //! Small random models saved by transformers, converted and loaded for the tests.
 #![allow(dead_code)]
 
+pub mod goldens;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::ops::ControlFlow;

@@ -99,6 +99,8 @@ describe('models', () => {
       await choose(page, '#model-input', 'model.gguf', make());
       assert.equal((await shownError(page, '#model-error')).code, code);
       await goTo(page, 'Judge');
+      // Who has seen why in the view of the models is not told in another one again.
+      assert.equal(await page.locator('#model-error').count(), 0);
       assert.equal((await judge(page)).rating, 'Unsafe');
     });
   }
@@ -114,6 +116,21 @@ describe('models', () => {
       await drop(page, 'dropped.gguf', demoModel());
     });
     assert.equal(again.category.id, 'O6');
+  });
+
+  test('a model that is dropped and refused is told where one is, until that is dismissed', async () => {
+    const { page } = given;
+    await goTo(page, 'Judge');
+    await drop(page, 'other.gguf', Buffer.from('Not a model at all.'));
+    const error = await shownError(page, '#model-error > p');
+    assert.match(error.text, /llavaguard convert/);
+    // The one before stays in use.
+    assert.equal(await page.locator('#model-status').getAttribute('data-state'), 'ready');
+    await page.getByRole('button', { name: 'Dismiss' }).click();
+    assert.equal(await page.locator('#model-error').count(), 0);
+    assert.equal(await page.evaluate('document.activeElement.id'), 'content');
+    await goTo(page, 'Models');
+    assert.equal((await shownError(page, '#model-error')).code, 'model.not_gguf');
   });
 
   test('a download shows how far it is, can be stopped, and goes on where it was', async () => {
@@ -161,7 +178,7 @@ describe('models', () => {
       };
     });
     await choose(page, '#photo-input', PISTOL, photo(PISTOL));
-    assert.equal((await shownError(page, '#model-error')).code, 'engine.crashed');
+    await page.locator('#model-error[data-code="engine.crashed"]').waitFor();
     await page.getByRole('button', { name: 'Load it again' }).click();
     await page.locator('#result[data-state="done"]').waitFor();
     assert.equal(await page.locator('#rating').innerText(), 'Unsafe');

@@ -121,7 +121,12 @@ export async function shownError(page, selector) {
   const error = page.locator(selector);
   await error.waitFor({ state: 'visible' });
   const text = await error.innerText();
-  assert.match(text, /^[\p{Lu}`].*[.?]$/su);
+  // What begins with a key, which is shown as code, begins as the key does.
+  const key = await error.evaluate(
+    (shown) => (shown.querySelector('p') ?? shown).firstChild?.nodeName === 'CODE',
+  );
+  assert.match(text, key ? /[.?]$/s : /^\p{Lu}.*[.?]$/su);
+  assert.doesNotMatch(text, /`/);
   return { code: await error.getAttribute('data-code'), text };
 }
 

@@ -302,7 +302,8 @@ describe('the policy', () => {
     assert.equal(await error.locator('[lang="en"]').count(), 1);
     // What stands there already follows the language.
     await page.getByLabel('Sprache').selectOption('en');
-    assert.match(await error.innerText(), /has the unknown mode `non-violating`/);
+    assert.equal(await error.locator('code').last().innerText(), 'non_violating');
+    assert.match(await error.innerText(), /has the unknown mode non-violating\./);
     assert.equal(await error.locator('p').count(), 1);
     await toDefault(page);
   });

@@ -11,6 +11,11 @@ import { photo } from './materials.mjs';
 
 const MODEL = '/demo/dist/model/llavaguard-demo-q8_0.gguf';
 const PHOTO = 'firearm-pistol.jpg';
+/** What destroys a worker's devices when it is told to, to stand before the worker's own script. */
+const DESTROYER = readFileSync(
+  new URL('../../www/sdk/test/destroyable-worker.js', import.meta.url),
+  'utf8',
+).replace(/^import .*$/m, '');
 
 /**
  * What a page tells of one assessment whose GPU may have been lost on the way.
@@ -189,6 +194,7 @@ describe('the webgpu build', () => {
       assert.equal(build, 'relaxed');
       const fallback = told.find(({ stage }) => stage === 'fallback');
       assert.match(fallback && 'reason' in fallback ? fallback.reason : '', reason);
+      assert.equal(fallback && 'code' in fallback && fallback.code, 'device.wrong_result');
       assert.ok(!told.some(({ stage }) => stage === 'retry'));
       same(verdict, expected);
     });
@@ -221,6 +227,7 @@ describe('the webgpu build', () => {
     assert.ok(stages.indexOf('fallback') < stages.indexOf('download'), stages.join());
     const fallback = told.find(({ stage }) => stage === 'fallback');
     assert.match(fallback && 'reason' in fallback ? fallback.reason : '', /64000 MB/);
+    assert.equal(fallback && 'code' in fallback && fallback.code, 'device.too_small');
     assert.equal(probe.device, 'cpu');
     assert.equal(probe.canRun, true);
     assert.equal(probe.reasons[0]?.code, 'device.too_small');
@@ -283,6 +290,68 @@ describe('the webgpu build', () => {
     assert.ok('assessment' in result, JSON.stringify(result));
     assert.equal(result.assessment.rating, 'Unsafe');
     await page.context().close();
+    await demo.close();
+  });
+
+  test('that is left for the CPU is told on the page in its language, the details in English', async () => {
+    const manifest = `${fileURLToPath(new URL('../../www/demo/dist', import.meta.url))}/model/manifest.json`;
+    const huge = readFileSync(manifest, 'utf8').replace(/"webgpu": \d+/, '"webgpu": 64000000000');
+    const demo = await serve({
+      answerFirst: (request, response, headers) => {
+        if (request.url !== '/model/manifest.json') return false;
+        response.writeHead(200, { ...headers, 'Content-Type': 'application/json' }).end(huge);
+        return true;
+      },
+    });
+    const page = await openDemo(browser, `${demo.url}?build=webgpu#models`, { locale: 'de' });
+    const status = page.locator('#model-status');
+    assert.equal(await status.getAttribute('data-build'), 'relaxed');
+    assert.match(
+      await status.innerText(),
+      /Die GPU ist für dieses Modell zu klein; die CPU hat übernommen\.$/,
+    );
+    const setback = page.locator('#device-setbacks [data-code="device.too_small"]');
+    assert.match(await setback.locator('[lang="en"]').innerText(), /64000 MB/);
+    await page.context().close();
+    await demo.close();
+  });
+
+  test('that is lost in the middle of a verdict is told on the page, and the CPU goes on', async () => {
+    const demo = await serve();
+    const context = await browser.newContext({ serviceWorkers: 'block' });
+    // Every device of the worker is destroyed as soon as it computes a verdict.
+    await context.route(/\/assets\/main-[\w-]+\.js$/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${DESTROYER}\n${await response.text()}` });
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(600_000);
+    await page.goto(`${demo.url}?build=webgpu`);
+    await page.locator('#model-status[data-build="webgpu"]').waitFor();
+    await page.evaluate(() => {
+      const channel = new BroadcastChannel('destroy');
+      /** @type {string[]} */
+      const said = [];
+      Object.assign(globalThis, { said });
+      new MutationObserver(() => {
+        const text = document.getElementById('result-status')?.textContent ?? '';
+        if (said.at(-1) !== text) said.push(text);
+        if (text.startsWith('Looking')) channel.postMessage('now');
+      }).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    const result = await outcome(page, () =>
+      page
+        .locator('#photo-input')
+        .setInputFiles({ name: PHOTO, mimeType: 'image/jpeg', buffer: photo(PHOTO) }),
+    );
+    assert.ok('assessment' in result, JSON.stringify(result));
+    assert.equal(result.assessment.rating, 'Unsafe');
+    const said = /** @type {string[]} */ (await page.evaluate('said'));
+    assert.ok(said.includes('The GPU failed. Trying it once more…'), said.join('\n'));
+    assert.ok(said.includes('The GPU failed twice; the CPU has taken over.'), said.join('\n'));
+    const status = await page.locator('#model-status[data-build="relaxed"]').innerText();
+    assert.match(status, /The GPU failed twice; the CPU has taken over\.$/);
+    await context.close();
     await demo.close();
   });
 });

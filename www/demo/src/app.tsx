@@ -7,6 +7,7 @@ import { ModelsView } from './models/models-view.js';
 import { followLinks } from './policy/from-link.js';
 import { acceptPictures } from './shared/accept-pictures.js';
 import { DropHint } from './shared/drop-hint.js';
+import { ModelNotice } from './shared/model-notice.js';
 import { PageFooter } from './shared/page-footer.js';
 import { PageHeader } from './shared/page-header.js';
 import { route, type View } from './shared/route.js';
@@ -49,6 +50,7 @@ export function App() {
       </a>
       <PageHeader />
       <UpdateBanner />
+      <ModelNotice />
       <main id="content" ref={main} tabIndex={-1} aria-label={nav[view]}>
         <Page />
       </main>

@@ -589,9 +589,9 @@ async function start(options: Omit<LoadOptions, 'model'>): Promise<Started> {
     } catch (error) {
       connection.close(disposed());
       if (signal?.aborted) throw error;
-      const reason = toErrorMessage(error, 'build.failed').message;
-      reasons.push(`${build}: ${reason}`);
-      onProgress?.({ stage: 'fallback', build, reason });
+      const { code, message } = toErrorMessage(error, 'build.failed');
+      reasons.push(`${build}: ${message}`);
+      onProgress?.({ stage: 'fallback', build, code, reason: message });
     }
   }
   if (reasons.length === 0) throw unsupported();

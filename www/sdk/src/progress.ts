@@ -30,11 +30,22 @@ export type Progress =
        * has streamed begins anew.
        */
       stage: 'fallback';
+      /** The build that is left. */
       build: BuildName;
+      /**
+       * Why, for programs: the code of the error that ended it, stable as all of them are. For a GPU
+       * `device.lost`, `device.out_of_memory`, `device.wrong_result` or `device.too_small`; for a build
+       * that did not start what it met, mostly `engine.failed`.
+       */
+      code: string;
+      /** Why, for people, in English. */
       reason: string;
     }
   | {
       /** The GPU failed and is tried once more. What a running call has streamed begins anew. */
       stage: 'retry';
+      /** Why, for programs: `device.lost` or `device.out_of_memory`. */
+      code: string;
+      /** Why, for people, in English. */
       reason: string;
     };

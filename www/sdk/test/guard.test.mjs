@@ -122,7 +122,9 @@ test('a build that does not start is reported and its worker ended', async () =>
       }),
   });
   await assert.rejects(load, { code: 'build.failed', message: /relaxed: no shared memory/ });
-  assert.deepEqual(progress, [{ stage: 'fallback', build: 'relaxed', reason: 'no shared memory' }]);
+  const code = 'x.y';
+  const reason = 'no shared memory';
+  assert.deepEqual(progress, [{ stage: 'fallback', build: 'relaxed', code, reason }]);
   assert.ok(workers[0]?.terminated);
 });
 
@@ -132,7 +134,12 @@ test('a build that takes over in the middle of a call is told, and seen afterwar
   const progress = [];
   const call = guard.assess(new Blob(['x']), { onProgress: (step) => progress.push(step) });
   const id = workers[0]?.sent.at(-1).id;
-  const lost = { stage: 'fallback', build: 'webgpu', reason: 'the GPU was lost' };
+  const lost = {
+    stage: 'fallback',
+    build: 'webgpu',
+    code: 'device.lost',
+    reason: 'the GPU was lost',
+  };
   const info = { ...INFO, device: 'cpu (relaxed)' };
   workers[0]?.say({ type: 'notice', id, notice: { type: 'progress', ...lost } });
   workers[0]?.say({

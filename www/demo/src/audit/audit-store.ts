@@ -226,6 +226,7 @@ class AuditStore {
             // What is asked for under Judge meanwhile comes first.
             priority: 'background',
             signal: aborted,
+            onProgress: engine.hear,
           }),
         );
         this.#unsaved.value = true;

@@ -5,6 +5,7 @@ import { sentenceOf } from '../shared/error-text.js';
 import { Check } from '../shared/fields.js';
 import { percent, whole } from '../shared/format.js';
 import { saveFile } from '../shared/save-file.js';
+import { withoutMarks } from '../shared/words.js';
 import { language, strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
 import { charted } from './charts-card.js';
@@ -114,7 +115,7 @@ function reportTexts(): ReportTexts {
   return {
     ...text.report,
     language: language.value,
-    sentence: sentenceOf,
+    sentence: (error) => withoutMarks(sentenceOf(error)),
     made: (date) => text.report.made(dates.format(date)),
     summary: (found) => {
       const counts = [found.total, found.unsafe, found.safe, found.failed, found.waiting].map(

@@ -5,6 +5,7 @@ import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import { sentenceOf } from '../shared/error-text.js';
 import { percent } from '../shared/format.js';
 import { useObjectUrl } from '../shared/object-url.js';
+import { withoutMarks } from '../shared/words.js';
 import { strings } from '../strings/index.js';
 import { audit } from './audit-store.js';
 import { moveTo, reviewKey } from './keyboard.js';
@@ -197,7 +198,7 @@ function GridRow({
         {kept ? percent(kept.unsafeProbability) : ''}
       </div>
       <div role="gridcell" class="audit-category">
-        <span>{kept ? categoryOf(kept).name : error ? sentenceOf(error) : ''}</span>
+        <span>{kept ? categoryOf(kept).name : error ? withoutMarks(sentenceOf(error)) : ''}</span>
         {isStale(row, present) && <small class="audit-mark">{text.row.stale}</small>}
       </div>
       <div role="gridcell" class="audit-reviewed">

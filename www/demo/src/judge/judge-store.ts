@@ -130,6 +130,7 @@ class JudgeStore {
       detail,
       signal: this.#opening.signal,
       onProgress: (progress) => {
+        engine.hear(progress);
         this.main.progress(progress);
       },
     });

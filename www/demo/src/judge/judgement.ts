@@ -1,18 +1,19 @@
 import { computed, signal } from '@preact/signals';
 import type { Assessment, GuardSession, Progress, Verdict } from 'llavaguard';
 
-import { engine } from '../shared/engine.js';
+import { engine, isSetback, type Setback } from '../shared/engine.js';
 
 /** Where a judgement is. What is `failed` could not be judged, which never means Safe. */
 export type Phase = 'empty' | 'waiting' | 'stopped' | 'working' | 'done' | 'failed';
 
 /** What the engine is at. */
-export type Step = 'open' | 'vision' | 'prefill' | 'decode' | 'retry' | 'fallback';
+export type Step = 'open' | 'vision' | 'prefill' | 'decode';
 
 /** The verdict on the picture under one policy, as it comes about. */
 export class Judgement {
   readonly #phase = signal<Phase>('empty');
   readonly #step = signal<Step>('open');
+  readonly #setback = signal<Setback | undefined>(undefined);
   readonly #share = signal<number | undefined>(undefined);
   readonly #verdict = signal<Verdict | undefined>(undefined);
   readonly #rationale = signal('');
@@ -22,6 +23,8 @@ export class Judgement {
 
   readonly phase = computed(() => this.#phase.value);
   readonly step = computed(() => this.#step.value);
+  /** Why it has begun anew, until its next step. */
+  readonly setback = computed(() => this.#setback.value);
   /** How much of the step is done, from 0 to 1, where that is known. */
   readonly share = computed(() => this.#share.value);
   /** Stands before the rationale is written. */
@@ -53,6 +56,7 @@ export class Judgement {
           policy,
           signal,
           onProgress: (progress) => {
+            engine.hear(progress);
             if (!signal.aborted) this.progress(progress);
           },
           onVerdict: (verdict) => {
@@ -80,13 +84,14 @@ export class Judgement {
   /** Notes how far it is. */
   progress(progress: Progress): void {
     const { stage } = progress;
-    if (stage === 'fallback' || stage === 'retry') {
+    if (isSetback(progress)) {
       // What was shown of the answer begins anew.
       this.#verdict.value = undefined;
       this.#rationale.value = '';
-      this.#step.value = stage;
+      this.#setback.value = progress;
       this.#share.value = undefined;
     } else if (stage === 'vision' || stage === 'prefill' || stage === 'decode') {
+      this.#setback.value = undefined;
       this.#step.value = stage;
       // How long the rationale will be is not known, only how long it may be.
       const known = stage !== 'decode' && progress.total > 0;
@@ -97,6 +102,7 @@ export class Judgement {
   #clear(phase: Phase): void {
     this.#phase.value = phase;
     this.#step.value = 'open';
+    this.#setback.value = undefined;
     this.#share.value = undefined;
     this.#verdict.value = undefined;
     this.#rationale.value = '';

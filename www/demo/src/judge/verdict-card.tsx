@@ -1,5 +1,6 @@
 import { ErrorMessage } from '../shared/error-message.js';
 import { engine } from '../shared/engine.js';
+import { setbackText } from '../shared/engine-text.js';
 import { strings } from '../strings/index.js';
 import { ComparisonChooser } from './comparison-chooser.js';
 import { judge } from './judge-store.js';
@@ -79,11 +80,11 @@ function statusClass(phase: Phase): string | undefined {
 }
 
 /** What a judgement is at. */
-function statusText({ phase, step, assessment }: Judgement): string {
+function statusText({ phase, step, setback, assessment }: Judgement): string {
   const { verdict: text } = strings.value;
   switch (phase.value) {
     case 'working':
-      return text.steps[step.value];
+      return setback.value ? setbackText(setback.value) : text.steps[step.value];
     case 'done':
       return text.under(assessment.value?.policy_name ?? '');
     case 'waiting':

@@ -3,7 +3,9 @@ import { type Adapter, type BuildName, cpuBuilds, gpuAdapter } from 'llavaguard'
 import { useEffect } from 'preact/hooks';
 
 import { engine } from '../shared/engine.js';
+import { setbackText } from '../shared/engine-text.js';
 import { canIsolate, isolate } from '../shared/offline.js';
+import { Words } from '../shared/words.js';
 import { strings } from '../strings/index.js';
 
 const CHOICES: (BuildName | undefined)[] = [
@@ -34,6 +36,7 @@ export function DeviceCard() {
         <h2 id="device-heading">{text.heading}</h2>
       </div>
       <p id="device-why">{why(adapter.value)}</p>
+      <Setbacks />
       <fieldset class="choices" disabled={loading || !engine.choice.value}>
         <legend class="visually-hidden">{text.choose}</legend>
         {CHOICES.map((build) => (
@@ -60,6 +63,28 @@ export function DeviceCard() {
       </fieldset>
       <NotIsolated />
     </section>
+  );
+}
+
+/** Which builds were left for the one that runs, and what the engine says of it. */
+function Setbacks() {
+  const { errors } = strings.value;
+  const fallbacks = engine.running.value ? engine.fallbacks.value : [];
+  if (fallbacks.length === 0) return null;
+  return (
+    <ul class="setbacks" id="device-setbacks">
+      {fallbacks.map((fallback, at) => (
+        <li key={at} data-code={fallback.code}>
+          {setbackText(fallback)}
+          <p class="quiet exact-words">
+            {errors.exactly}{' '}
+            <span lang="en">
+              <Words text={fallback.reason} />
+            </span>
+          </p>
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -31,7 +31,9 @@ export async function measure(
   const runs: Assessment[] = [];
   for (let run = 0; run <= RUNS; run++) {
     onRun(run, RUNS + 1);
-    const assessment = await engine.use((guard) => guard.assess(photo, { detail: 'low', signal }));
+    const assessment = await engine.use((guard) =>
+      guard.assess(photo, { detail: 'low', signal, onProgress: engine.hear }),
+    );
     if (run > 0) runs.push(assessment);
   }
   const middle = (of: (assessment: Assessment) => number) =>

@@ -3,6 +3,7 @@ import type { Probe } from 'llavaguard';
 import { engine } from '../shared/engine.js';
 import { sentenceOf } from '../shared/error-text.js';
 import { duration, size } from '../shared/format.js';
+import { Words } from '../shared/words.js';
 import { strings } from '../strings/index.js';
 
 interface Props {
@@ -63,7 +64,7 @@ function Findings({ probe }: { probe: Probe }) {
         <ul class="reasons">
           {reasons.map((reason) => (
             <li key={reason.code} data-code={reason.code}>
-              {sentenceOf(reason)}
+              <Words text={sentenceOf(reason)} />
             </li>
           ))}
         </ul>

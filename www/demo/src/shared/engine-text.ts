@@ -1,23 +1,26 @@
 import { strings } from '../strings/index.js';
-import { engine, type Fallback, type Loading, type Running } from './engine.js';
+import { engine, type Loading, type Running, type Setback } from './engine.js';
 import { megabytes } from './format.js';
 
 /** What the engine does or is, in a sentence or two. */
 export function engineText(): string {
   const { engine: text } = strings.value;
   const loading = engine.loading.value;
-  if (loading) return loadingText(loading);
-  const running = engine.running.value;
-  const ready =
-    running && [readyText(running), ...engine.fallbacks.value.map(fallbackText)].join(' ');
-  switch (engine.state.value) {
-    case 'ready':
-      return ready ?? text.none;
-    case 'lost':
-      return text.lost;
-    default:
-      return [text.failed, ready ?? ''].join(' ').trim();
+  if (loading) {
+    const { setback } = loading;
+    return [loadingText(loading), ...(setback ? [setbackText(setback)] : [])].join(' ');
   }
+  const running = engine.running.value;
+  if (running) return [readyText(running), ...engine.fallbacks.value.map(setbackText)].join(' ');
+  return engine.state.value === 'lost' ? text.lost : text.failed;
+}
+
+/** Why the package has begun anew, and on what. */
+export function setbackText(setback: Setback): string {
+  const { engine: text } = strings.value;
+  const { code } = setback;
+  if (setback.stage === 'retry') return text.retries[code] ?? text.retry;
+  return text.gpuLeft[code] ?? text.buildLeft(setback.build);
 }
 
 /** How much of a load is done, from 0 to 1; none where that is not known. */
@@ -54,9 +57,4 @@ function amount(done: number, total: number): string {
 function readyText({ info, build, threads }: Running): string {
   const { engine: text } = strings.value;
   return text.ready(info.name, build, build === 'webgpu' ? info.device : text.threads(threads));
-}
-
-function fallbackText({ build, reason }: Fallback): string {
-  const { engine: text } = strings.value;
-  return reason === undefined ? text.gpuLost(build) : text.notStarted(build, reason);
 }

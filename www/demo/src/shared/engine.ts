@@ -27,17 +27,23 @@ export interface Running {
 }
 
 /** A build that was left for another one. */
-export interface Fallback {
-  build: BuildName;
-  /** Why, in the package's words; none where a GPU was lost while it was used. */
-  reason?: string;
-}
+export type Fallback = Extract<Progress, { stage: 'fallback' }>;
+
+/** What makes the package begin anew: a GPU that is tried once more, or a build that is left. */
+export type Setback = Fallback | Extract<Progress, { stage: 'retry' }>;
 
 /** How far a load is. */
 export interface Loading {
   name: string;
   /** None until the first word of the package. */
-  progress?: Exclude<Progress, { stage: 'fallback' | 'retry' }>;
+  progress?: Exclude<Progress, Setback>;
+  /** The last one on the way, where there was one. */
+  setback?: Setback;
+}
+
+/** Whether a step of the package is a setback. */
+export function isSetback(progress: Progress): progress is Setback {
+  return progress.stage === 'fallback' || progress.stage === 'retry';
 }
 
 /** The build that the page's address asks for, as in `?build=simd`. */
@@ -57,6 +63,7 @@ class EngineStore {
   readonly #error = signal<unknown>(undefined);
   readonly #fallbacks = signal<Fallback[]>([]);
   readonly #lost = signal(false);
+  readonly #dismissed = signal(false);
   readonly #choice = signal<ModelChoice | undefined>(undefined);
   readonly #jobs = signal(0);
   readonly #loads = signal(0);
@@ -73,6 +80,8 @@ class EngineStore {
   readonly loading = computed(() => this.#loading.value);
   /** Why the last load failed, or what ended the engine. */
   readonly error = computed(() => this.#error.value);
+  /** Whether the user has seen {@link error} and needs no reminder of it. */
+  readonly dismissed = computed(() => this.#dismissed.value);
   /** Builds that did not start, or were lost, since the model was loaded. */
   readonly fallbacks = computed(() => this.#fallbacks.value);
   /** Where the bytes of the loaded model came from. */
@@ -84,13 +93,13 @@ class EngineStore {
   /** How many loads have ended, well or not: what is stored may have changed with each. */
   readonly loads = computed(() => this.#loads.value);
   /**
-   * `loading` while a load is under way; then `ready`, `failed` where the last load failed (an earlier
-   * model may be in use still), or `lost` where the engine crashed and has to be loaded again.
+   * `loading` while a load is under way; then `ready`, be it with an earlier model where the last load
+   * failed; `failed` where there is none, or `lost` where the engine crashed and has to be loaded again.
    */
   readonly state = computed(() => {
     if (this.#loading.value) return 'loading';
     if (this.#lost.value) return 'lost';
-    return this.#error.value === undefined && this.#guard.value ? 'ready' : 'failed';
+    return this.#guard.value ? 'ready' : 'failed';
   });
 
   /**
@@ -103,6 +112,7 @@ class EngineStore {
     this.#abort = abort;
     this.#loading.value = { name: choice.name };
     this.#error.value = undefined;
+    this.#dismissed.value = false;
     const fallbacks: Fallback[] = [];
     const build = this.build.value;
     try {
@@ -113,8 +123,9 @@ class EngineStore {
         onProgress: (progress) => {
           if (abort.signal.aborted) return;
           if (progress.stage === 'fallback') fallbacks.push(progress);
-          else if (progress.stage !== 'retry')
-            this.#loading.value = { name: choice.name, progress };
+          this.#loading.value = isSetback(progress)
+            ? { ...this.#loading.value, name: choice.name, setback: progress }
+            : { ...this.#loading.value, name: choice.name, progress };
         },
       });
       this.#guard.value?.dispose();
@@ -140,6 +151,11 @@ class EngineStore {
     this.#loading.value = undefined;
   }
 
+  /** Notes that the user has seen {@link error}. */
+  dismiss(): void {
+    this.#dismissed.value = true;
+  }
+
   /** Loads the last model again: after a crash, or into another build. */
   async reload(): Promise<boolean> {
     const choice = this.#choice.value;
@@ -157,7 +173,8 @@ class EngineStore {
 
   /**
    * Lets `work` use the loaded model. The engine does one thing at a time; more waits its turn. Notes
-   * where the GPU was lost on the way, or the engine with it.
+   * what runs afterwards, and where the engine was lost; whoever judges gives {@link hear} as
+   * `onProgress`, or calls it.
    *
    * @throws LlavaGuardError `page.no_model` where none is loaded; else as `work` does
    */
@@ -182,19 +199,24 @@ class EngineStore {
     }
   }
 
+  /** Notes a build that was left in the middle of a call. */
+  readonly hear = (progress: Progress): void => {
+    if (progress.stage === 'fallback') {
+      this.#fallbacks.value = [...this.#fallbacks.value, progress];
+    }
+  };
+
   #lose(guard: LlavaGuard, error: LlavaGuardError): void {
     if (this.#guard.value !== guard) return;
     this.#lost.value = true;
     this.#error.value = error;
+    this.#dismissed.value = false;
   }
 
   /** Notes what runs now: a lost GPU may have handed over to the CPU. */
   #note(guard: LlavaGuard): void {
     const { build, threads, info } = guard;
     const before = this.#running.peek();
-    if (before && before.build !== build) {
-      this.#fallbacks.value = [...this.#fallbacks.value, { build: before.build }];
-    }
     if (before?.build === build && before.threads === threads && before.info === info) return;
     this.#running.value = { build, threads, info };
   }

@@ -1,5 +1,6 @@
 import { strings } from '../strings/index.js';
 import { exactWords, type Failure, failureOf, sentenceOf } from './error-text.js';
+import { Words } from './words.js';
 
 /** Shows an error, and tells screen readers at once; nothing where there is none. */
 export function ErrorMessage({ error, id }: { error: unknown; id?: string }) {
@@ -20,10 +21,15 @@ export function FailureMessage({
   const exact = exactWords(failure);
   return (
     <div class="error" role={alert ? 'alert' : undefined} data-code={failure.code} id={id}>
-      <p>{sentenceOf(failure)}</p>
+      <p>
+        <Words text={sentenceOf(failure)} />
+      </p>
       {exact !== undefined && (
         <p class="exact-words">
-          {strings.value.errors.exactly} <span lang="en">{exact}</span>
+          {strings.value.errors.exactly}{' '}
+          <span lang="en">
+            <Words text={exact} />
+          </span>
         </p>
       )}
     </div>

@@ -2,7 +2,6 @@ import { choose, language, LANGUAGES, strings } from '../strings/index.js';
 import { loadDemoModel } from '../models/demo-model.js';
 import { engine } from './engine.js';
 import { engineText, loadingShare } from './engine-text.js';
-import { ErrorMessage } from './error-message.js';
 import { addressOf, route, VIEWS } from './route.js';
 
 /** Name, navigation, language, and what the engine is doing. */
@@ -92,8 +91,7 @@ function EngineStatus() {
           </button>
         </>
       )}
-      <ErrorMessage id="model-error" error={engine.error.value} />
-      {(state === 'lost' || (state === 'failed' && !engine.guard.value)) && (
+      {(state === 'lost' || state === 'failed') && (
         <button
           class="button small"
           id="model-reload"

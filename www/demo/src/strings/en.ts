@@ -130,8 +130,6 @@ export const en = {
       vision: 'Looking at the photo…',
       prefill: 'Reading the policy…',
       decode: 'Writing the reason…',
-      retry: 'The GPU failed. Trying it once more…',
-      fallback: 'The GPU failed. Going on with the CPU…',
     },
     under: (name: string) => `Under “${name}”`,
     otherWaits: 'Judged next…',
@@ -379,8 +377,8 @@ export const en = {
     noModel: 'There is no model to judge with. Load one under Models first.',
     /** An error of the package in this language; none where its own English sentence is shown. */
     ofPackage: (() => undefined) as (code: string) => string | undefined,
-    /** What comes before the package's own words, where `ofPackage` gives others. */
-    exactly: 'Exactly, in English:',
+    /** What comes before the package's own words, where the page has said it in others. */
+    exactly: 'In the engine’s own words:',
   },
   audit: {
     heading: 'Audit a folder',
@@ -579,12 +577,24 @@ export const en = {
     ready: (name: string, build: string, device: string) =>
       `${name} is ready: ${build} build, ${device}.`,
     threads: (count: number) => (count === 1 ? 'one thread' : `${count} threads`),
-    notStarted: (build: string, reason: string) =>
-      `(The ${build} build could not be used: ${reason}.)`,
-    gpuLost: (build: string) => `(The ${build} build lost its GPU.)`,
+    /** Why the GPU was left for the CPU, by the package's codes. */
+    gpuLeft: {
+      'device.lost': 'The GPU failed twice; the CPU has taken over.',
+      'device.out_of_memory': 'The GPU’s memory did not suffice; the CPU has taken over.',
+      'device.too_small': 'The GPU is too small for this model; the CPU has taken over.',
+      'device.wrong_result': 'The GPU computes wrongly; the CPU has taken over.',
+    } as Record<string, string>,
+    /** Why another build was left. */
+    buildLeft: (build: string) => `The ${build} build did not start; the next one has taken over.`,
+    /** Why the GPU is tried once more, by the package's codes. */
+    retries: {
+      'device.out_of_memory': 'The GPU’s memory did not suffice. Trying it once more…',
+    } as Record<string, string>,
+    retry: 'The GPU failed. Trying it once more…',
     failed: 'The model was not loaded.',
     lost: 'The engine has stopped.',
-    none: 'There is no model.',
+    moreUnderModels: 'More under Models',
+    dismiss: 'Dismiss',
     stop: 'Stop loading',
     reload: 'Load it again',
     again: 'Load the demo model',

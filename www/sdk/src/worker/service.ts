@@ -1,7 +1,7 @@
 import type { Engine } from '../../wasm/simd/llavaguard.js';
 import type { Assessment, Detail } from '../assessment.js';
 import type { BuildName } from '../builds.js';
-import { LlavaGuardError, toErrorMessage } from '../errors.js';
+import { type ErrorMessage, LlavaGuardError, toErrorMessage } from '../errors.js';
 import type { ImageMessage, ModelMessage, Request, StartRequest } from '../messages.js';
 import type { ModelSource } from '../model-source.js';
 import { buildFiles, compile, type Module } from './glue.js';
@@ -186,17 +186,17 @@ export class Service {
         return await run();
       } catch (error) {
         if (this.#build !== 'webgpu' || !blamesGpu(error) || job.cancelled()) throw error;
-        const reason = toErrorMessage(error, '').message;
+        const failure = toErrorMessage(error, '');
         this.#forgetEngine();
-        if (!retried && is(PASSING, error) && (await this.#tryAgain(reason, job))) continue;
-        await this.#moveToCpu(reason, job);
+        if (!retried && is(PASSING, error) && (await this.#tryAgain(failure, job))) continue;
+        await this.#moveToCpu(failure, job);
       }
     }
   }
 
   /** Whether the model could be loaded into the GPU once more. */
-  async #tryAgain(reason: string, job: Job): Promise<boolean> {
-    job.notify({ type: 'progress', stage: 'retry', reason });
+  async #tryAgain({ code, message }: ErrorMessage, job: Job): Promise<boolean> {
+    job.notify({ type: 'progress', stage: 'retry', code, reason: message });
     try {
       await this.#loadEngine(job);
       return true;
@@ -206,15 +206,15 @@ export class Service {
     }
   }
 
-  async #moveToCpu(reason: string, job: Job): Promise<void> {
+  async #moveToCpu({ code, message }: ErrorMessage, job: Job): Promise<void> {
     const [build] = this.#next;
     if (build === undefined) {
       throw new LlavaGuardError({
         code: 'device.lost',
-        message: `The GPU failed and this browser runs no build for the CPU: ${reason}`,
+        message: `The GPU failed and this browser runs no build for the CPU: ${message}`,
       });
     }
-    job.notify({ type: 'progress', stage: 'fallback', build: 'webgpu', reason });
+    job.notify({ type: 'progress', stage: 'fallback', build: 'webgpu', code, reason: message });
     await this.#instantiate(build);
     await this.#loadEngine(job);
     const threads = build === 'relaxed' ? this.#threads : 1;

@@ -224,3 +224,50 @@ describe('bringing a picture', () => {
     });
   }
 });
+
+describe('bringing a picture of a tab', () => {
+  const TITLE = 'The tab to be judged';
+  const given = withPage({
+    // The fake dialog for cameras and screens knows no tabs; this stands in for it.
+    args: [`--auto-select-tab-capture-source-by-title=${TITLE}`],
+  });
+
+  test('takes one frame of the tab that was chosen, and its sharing ends at once', async () => {
+    const { page } = given;
+    const shared = await page.context().newPage();
+    const picture = photo(PISTOL).toString('base64');
+    await shared.setContent(
+      `<title>${TITLE}</title>
+      <body style="margin: 0; background: #0000ff">
+      <img src="data:image/jpeg;base64,${picture}" style="position: fixed; inset: 20vh 20vw; width: 60vw; height: 60vh; object-fit: contain">`,
+    );
+    await page.bringToFront();
+    await page.evaluate(() => {
+      const { mediaDevices } = navigator;
+      const original = mediaDevices.getDisplayMedia.bind(mediaDevices);
+      mediaDevices.getDisplayMedia = async (options) => {
+        const stream = await original(options);
+        const [track] = stream.getVideoTracks();
+        Object.assign(globalThis, { lastStream: stream, surface: track?.getSettings() });
+        return stream;
+      };
+    });
+    const found = await assessed(page, () => page.getByRole('button', { name: 'Screen…' }).click());
+    assert.ok(found.detail.tiles >= 1);
+    assert.match(await page.locator('#photo-name').innerText(), /^screen\.png/);
+    assert.equal(await page.evaluate('surface.displaySurface'), 'browser');
+    assert.equal(
+      await page.evaluate('lastStream.getTracks().map((track) => track.readyState).join()'),
+      'ended',
+    );
+    // It is the other tab that is seen: blue at its edge.
+    const corner = await page.locator('#preview').evaluate(async (/** @type {any} */ image) => {
+      const bitmap = await createImageBitmap(image);
+      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+      context?.drawImage(bitmap, 0, 0);
+      return [...(context?.getImageData(4, bitmap.height >> 1, 1, 1).data ?? [])];
+    });
+    const [red = 255, green = 255, blue = 0] = corner;
+    assert.ok(red < 30 && green < 30 && blue > 225, corner.join());
+  });
+});

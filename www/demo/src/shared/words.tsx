@@ -5,7 +5,9 @@ const MARKED = /`([^`]+)`/;
 export function Words({ text }: { text: string }) {
   // What a pattern captures comes at every second place.
   const parts = text.split(MARKED);
-  return <>{parts.map((part, at) => (at % 2 === 0 ? part : <code key={at}>{part}</code>))}</>;
+  return (
+    <>{parts.map((part, at) => (at % 2 === 0 ? part || null : <code key={at}>{part}</code>))}</>
+  );
 }
 
 /** The same as bare text. */

@@ -191,7 +191,9 @@ describe('bringing a picture', () => {
         return stream;
       };
     });
-    const found = await assessed(page, () => page.getByRole('button', { name: 'Screen…' }).click());
+    const found = await assessed(page, () =>
+      page.getByRole('button', { name: 'Screen or tab…' }).click(),
+    );
     assert.ok(found.detail.tiles >= 1);
     assert.match(await page.locator('#photo-name').innerText(), /^screen\.png/);
     assert.equal(
@@ -202,7 +204,7 @@ describe('bringing a picture', () => {
       navigator.mediaDevices.getDisplayMedia = () =>
         Promise.reject(new DOMException('', 'NotAllowedError'));
     });
-    await page.getByRole('button', { name: 'Screen…' }).click();
+    await page.getByRole('button', { name: 'Screen or tab…' }).click();
     assert.equal((await shownError(page, '#source-error')).code, 'page.screen_denied');
   });
 
@@ -252,7 +254,9 @@ describe('bringing a picture of a tab', () => {
         return stream;
       };
     });
-    const found = await assessed(page, () => page.getByRole('button', { name: 'Screen…' }).click());
+    const found = await assessed(page, () =>
+      page.getByRole('button', { name: 'Screen or tab…' }).click(),
+    );
     assert.ok(found.detail.tiles >= 1);
     assert.match(await page.locator('#photo-name').innerText(), /^screen\.png/);
     assert.equal(await page.evaluate('surface.displaySurface'), 'browser');

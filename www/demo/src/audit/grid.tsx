@@ -16,7 +16,7 @@ import { type SortKey } from './view.js';
 /** Heights in pixels: rows are placed by them, so the style sheet has to keep to them. */
 const HEAD = 36;
 const WIDE_ROW = 60;
-const NARROW_ROW = 88;
+const NARROW_ROW = 110;
 /** Below this width a row is two lines. */
 const NARROW = 700;
 /** Rows that are there beyond the edges, so that scrolling shows no gap. */

@@ -32,15 +32,20 @@ export function ProbabilityScale({ id, probability, threshold }: Props) {
         </svg>
       </div>
       <svg class="scale" aria-hidden="true">
-        <text x="0" y="12">
-          0
-        </text>
-        <text x={`${Math.min(78, Math.max(20, at))}%`} y="12" text-anchor="middle">
+        {/* Near an end the threshold takes the place of the end's own number. */}
+        {at > 30 && (
+          <text x="0" y="12">
+            0
+          </text>
+        )}
+        <text x={`${at}%`} y="12" text-anchor={at > 70 ? 'end' : at < 30 ? 'start' : 'middle'}>
           {text.thresholdAt(percent(threshold))}
         </text>
-        <text x="100%" y="12" text-anchor="end">
-          {percent(1)}
-        </text>
+        {at < 70 && (
+          <text x="100%" y="12" text-anchor="end">
+            {percent(1)}
+          </text>
+        )}
       </svg>
     </div>
   );

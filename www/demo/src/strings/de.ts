@@ -59,7 +59,7 @@ export const de: Strings = {
     choose: 'Auswählen…',
     fromAddress: 'Adresse…',
     fromCamera: 'Kamera…',
-    fromScreen: 'Bildschirm…',
+    fromScreen: 'Bildschirm oder Tab…',
     samples: 'Oder eines von diesen',
     sample: {
       pistol: 'eine Pistole',
@@ -582,7 +582,8 @@ export const de: Strings = {
     amount: (done, total) => `${done} von ${total} MB`,
     amountOnly: (done) => `${done} MB`,
     reading: (done, total) => `Das Modell wird gelesen: ${done} von ${total} Tensoren`,
-    ready: (name, build, device) => `${name} ist bereit: Fassung ${build}, ${device}.`,
+    ready: (name, build, device) =>
+      `${name} ist auf der ${build === 'webgpu' ? 'GPU' : 'CPU'} bereit: Fassung ${build}, ${device}.`,
     threads: (count) => (count === 1 ? 'ein Thread' : `${count} Threads`),
     gpuLeft: {
       'device.lost': 'Die GPU hat zweimal versagt; die CPU hat übernommen.',

@@ -58,7 +58,7 @@ export const en = {
     choose: 'Choose…',
     fromAddress: 'Address…',
     fromCamera: 'Camera…',
-    fromScreen: 'Screen…',
+    fromScreen: 'Screen or tab…',
     samples: 'Or try one of these',
     sample: {
       pistol: 'a pistol',
@@ -575,7 +575,7 @@ export const en = {
     amountOnly: (done: string) => `${done} MB`,
     reading: (done: number, total: number) => `Reading the model: ${done} of ${total} tensors`,
     ready: (name: string, build: string, device: string) =>
-      `${name} is ready: ${build} build, ${device}.`,
+      `${name} is ready on the ${build === 'webgpu' ? 'GPU' : 'CPU'}: ${build} build, ${device}.`,
     threads: (count: number) => (count === 1 ? 'one thread' : `${count} threads`),
     /** Why the GPU was left for the CPU, by the package's codes. */
     gpuLeft: {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 
 import { violations } from './axe.mjs';
 import { openDemo, outcome } from './browser.mjs';
-import { choose, goTo, judge, PISTOL, withPage } from './page.mjs';
+import { choose, drop, goTo, judge, PISTOL, withPage } from './page.mjs';
 
 /** @typedef {import('./browser.mjs').Page} Page */
 
@@ -67,6 +67,16 @@ const STATES = {
   'a refused model': async (page) => {
     await choose(page, '#model-input', 'model.gguf', Buffer.from('Not a model.'));
     await page.locator('#model-error').waitFor();
+  },
+  'a notice of one': async (page) => {
+    await goTo(page, 'Judge');
+    await drop(page, 'model.gguf', Buffer.from('Not a model.'));
+    await page.locator('#model-error-dismiss').waitFor();
+  },
+  'in German': async (page) => {
+    await page.getByLabel('Language').selectOption('de');
+    await page.getByRole('link', { name: 'Prüfen' }).click();
+    await page.locator('#audit').waitFor();
   },
 };
 

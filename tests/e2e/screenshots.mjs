@@ -12,7 +12,7 @@ import { rangeOf } from '../../www/demo/scripts/serve.mjs';
 import { auditIs, goToAudit } from './audit-page.mjs';
 import { launch, openDemo, outcome, serve } from './browser.mjs';
 import { demoModel, expected, photo } from './materials.mjs';
-import { choose, goTo, judge } from './page.mjs';
+import { choose, drop, goTo, judge } from './page.mjs';
 
 /** @typedef {import('./browser.mjs').Page} Page */
 
@@ -119,7 +119,15 @@ const STATES = {
     await choose(page, '#model-input', 'model.gguf', Buffer.from('Not a model.'));
     await page.locator('#model-error').waitFor();
   },
-  'audit-empty': goToAudit,
+  'model-notice': async (page) => {
+    await goTo(page, 'Judge');
+    await drop(page, 'model.gguf', Buffer.from('Not a model.'));
+    await page.locator('#model-error').waitFor();
+  },
+  'audit-empty': async (page) => {
+    await page.locator('#model-error-dismiss').click();
+    await goToAudit(page);
+  },
   'audit-running': async (page) => {
     await page.locator('#audit-detail').selectOption('high');
     await page.locator('#audit-files').setInputFiles(album());
@@ -135,6 +143,12 @@ const STATES = {
     await page.locator('#audit-details .error').waitFor();
   },
   'audit-german': (page) => page.getByLabel('Language').selectOption('de'),
+  'judge-german': async (page) => {
+    await page.getByRole('link', { name: 'Beurteilen' }).first().click();
+    await judge(page);
+    await page.locator('#category-O6 .disclosure').click();
+  },
+  'models-german': (page) => page.getByRole('link', { name: 'Modelle' }).click(),
 };
 
 /** The sample photos, and one that is damaged. */

@@ -19,9 +19,11 @@ export interface Charts {
   shares: SVGElement;
 }
 
-/** Room for names and labels, in pixels. */
-const LEFT = 178;
-const SHORT_LEFT = 44;
+/** Room for names, in pixels, and how many letters fit into it; narrow charts name ids alone. */
+const WIDE = { left: 242, letters: 33 };
+const MEDIUM = { left: 178, letters: 24 };
+const NARROW = { left: 44, letters: 0 };
+/** Room for labels, in pixels. */
 const RIGHT = 44;
 const BAND = 26;
 const TOP = 8;
@@ -39,9 +41,10 @@ export async function drawCharts(
   width: number,
 ): Promise<Charts> {
   const { barX, plot, text } = await import('@observablehq/plot');
-  // Narrow ones name categories by their id, e.g. O6.
   const narrow = width < 420;
-  const label = ({ id, name }: CategoryCount) => (narrow ? id : shorten(name));
+  const { left, letters } = narrow ? NARROW : width < 500 ? MEDIUM : WIDE;
+  // Narrow ones name categories by their id, e.g. O6.
+  const label = ({ id, name }: CategoryCount) => (narrow ? id : shorten(name, letters));
   const order = categories.map(label);
   const common = {
     // A page of its own, so that the library's style element is never the visible page's: the content
@@ -51,7 +54,7 @@ export async function drawCharts(
     height: categories.length * BAND + TOP + BOTTOM,
     marginTop: TOP,
     marginBottom: BOTTOM,
-    marginLeft: narrow ? SHORT_LEFT : LEFT,
+    marginLeft: left,
     marginRight: RIGHT,
     y: { domain: order, label: null, tickSize: 0 },
     style: { fontSize: '12px' },
@@ -117,8 +120,8 @@ function wholeOnly(count: number): string {
   return Number.isInteger(count) ? String(count) : '';
 }
 
-function shorten(name: string): string {
-  return name.length > 24 ? `${name.slice(0, 23).trimEnd()}…` : name;
+function shorten(name: string, letters: number): string {
+  return name.length > letters ? `${name.slice(0, letters - 1).trimEnd()}…` : name;
 }
 
 /** As our style sheet has it, and one picture with one name for who does not see it. */

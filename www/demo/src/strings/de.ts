@@ -59,7 +59,7 @@ export const de: Strings = {
     choose: 'Auswählen…',
     fromAddress: 'Adresse…',
     fromCamera: 'Kamera…',
-    fromScreen: 'Bildschirm oder Tab…',
+    fromScreen: 'Bildschirm, Tab…',
     samples: 'Oder eines von diesen',
     sample: {
       pistol: 'eine Pistole',
@@ -207,7 +207,7 @@ export const de: Strings = {
       'Die Richtlinie in diesem Link war nicht lesbar; vielleicht fehlt ein Teil davon. Kopieren Sie ihn noch einmal.',
     badThreshold: (id) =>
       `Die Schwelle von „${id}“ ist keine Zahl von 0,01 bis 0,99. Geben Sie eine an oder lassen Sie sie weg.`,
-    modes: { default: 'Nach ihren Regeln', non_violating: 'Erlaubt', sensitive: 'Verboten' },
+    modes: { default: 'Nach Regeln', non_violating: 'Erlaubt', sensitive: 'Verboten' },
     modeOf: (id) => `Wie ${id} behandelt wird`,
     modeMeans: {
       default: 'Es gilt, was die Regeln sagen.',
@@ -599,7 +599,7 @@ export const de: Strings = {
     retry: 'Die GPU hat versagt. Noch ein Versuch…',
     failed: 'Das Modell wurde nicht geladen.',
     lost: 'Die Maschine ist stehen geblieben.',
-    moreUnderModels: 'Mehr dazu unter Modelle',
+    moreUnderModels: 'Mehr unter Modelle',
     dismiss: 'Ausblenden',
     stop: 'Laden abbrechen',
     reload: 'Neu laden',

@@ -133,6 +133,38 @@ describe('models', () => {
     assert.equal((await shownError(page, '#model-error')).code, 'model.not_gguf');
   });
 
+  test('a model file that was used before and is gone is said to be', async () => {
+    const page = await openDemo(given.browser, given.server.url);
+    await page.evaluate(async () => {
+      const root = await navigator.storage.getDirectory();
+      const handle = await root.getFileHandle('gone.gguf', { create: true });
+      await new Promise((resolve, reject) => {
+        const opening = indexedDB.open('llavaguard-files', 1);
+        opening.onupgradeneeded = () => opening.result.createObjectStore('llavaguard-files');
+        opening.onerror = () => reject(opening.error ?? new Error('no database'));
+        opening.onsuccess = () => {
+          const transaction = opening.result.transaction('llavaguard-files', 'readwrite');
+          transaction.objectStore('llavaguard-files').put(handle, 'model');
+          transaction.oncomplete = () => {
+            opening.result.close();
+            resolve(undefined);
+          };
+        };
+      });
+      await root.removeEntry('gone.gguf');
+    });
+    await goTo(page, 'Models');
+    const again = page.getByRole('button', { name: 'Use gone.gguf again' });
+    await again.click();
+    const error = await shownError(page, '#probe-error');
+    assert.equal(error.code, 'page.file_gone');
+    assert.match(error.text, /gone\.gguf/);
+    // It is forgotten, and what runs is left alone.
+    assert.equal(await again.count(), 0);
+    assert.equal(await page.locator('#model-status').getAttribute('data-state'), 'ready');
+    await page.context().close();
+  });
+
   test('a download shows how far it is, can be stopped, and goes on where it was', async () => {
     const model = demoModel();
     let slow = true;

@@ -65,7 +65,10 @@ export function AddModel() {
               class="button small"
               id="model-again"
               type="button"
-              onClick={() => void loadRememberedFile()}
+              onClick={() => {
+                setFailure(undefined);
+                loadRememberedFile().catch(setFailure);
+              }}
             >
               {text.useAgain(remembered.name)}
             </button>

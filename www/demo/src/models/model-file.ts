@@ -1,7 +1,14 @@
 import { signal } from '@preact/signals';
-import { forgetModelFile, openModelFile, rememberedModelFile, rememberModelFile } from 'llavaguard';
+import {
+  forgetModelFile,
+  LlavaGuardError,
+  openModelFile,
+  rememberedModelFile,
+  rememberModelFile,
+} from 'llavaguard';
 
 import { engine } from '../shared/engine.js';
+import { strings } from '../strings/index.js';
 
 /** A picker that gives handles, which can be remembered; not every browser has one. */
 type Picker = (options: {
@@ -30,17 +37,26 @@ export async function loadModelFile(
   await engine.load({ model: file, name: file.name });
 }
 
-/** Loads the file that was used last; forgets it where it is gone, or where the user declines. */
+/**
+ * Loads the file that was used last; forgets it where it is gone, or where the user declines.
+ *
+ * @throws LlavaGuardError `page.file_gone` then
+ */
 export async function loadRememberedFile(): Promise<void> {
   const handle = rememberedFile.value;
   if (!handle) return;
+  let file: File;
   try {
-    const file = await openModelFile(handle);
-    await engine.load({ model: file, name: file.name });
+    file = await openModelFile(handle);
   } catch {
     await forgetModelFile();
     rememberedFile.value = undefined;
+    throw new LlavaGuardError({
+      code: 'page.file_gone',
+      message: strings.value.models.fileGone(handle.name),
+    });
   }
+  await engine.load({ model: file, name: file.name });
 }
 
 /** The browser's picker that gives handles, where it has one. */

@@ -289,7 +289,7 @@ export const de: Strings = {
     file: 'Datei auswählen…',
     useAgain: (name) => `${name} wieder benutzen`,
     fileGone: (name) =>
-      `${name} ließ sich nicht öffnen: Die Datei wurde verschoben oder gelöscht, oder der Browser durfte sie nicht lesen. Wählen Sie sie noch einmal aus.`,
+      `Die Datei „${name}“ ließ sich nicht öffnen: Sie wurde verschoben oder gelöscht, oder der Browser durfte sie nicht lesen. Wählen Sie sie noch einmal aus.`,
     address: 'Adresse eines Manifests (.json) oder einer Modelldatei (.gguf)',
     badAddress:
       'Das ist keine Adresse. Nötig ist eine wie https://example.org/model/manifest.json.',

@@ -283,7 +283,7 @@ export const en = {
     file: 'Choose a file…',
     useAgain: (name: string) => `Use ${name} again`,
     fileGone: (name: string) =>
-      `${name} could not be opened: it was moved or deleted, or the browser was not allowed to read it. Choose the file again.`,
+      `The file “${name}” could not be opened: it was moved or deleted, or the browser was not allowed to read it. Choose it again.`,
     address: 'Address of a manifest (.json) or a model file (.gguf)',
     badAddress: 'This is no address. Give one such as https://example.org/model/manifest.json.',
     check: 'Check',

@@ -415,12 +415,17 @@ describe('the audit view', () => {
     await auditIs(phone, 'idle');
     assert.ok(await fits());
     await rowOf(phone, PISTOL).first().tap();
+    // The table's place changes as the picture opens: the row that was touched is the one that opens.
+    assert.match(await phone.locator('.audit-path').innerText(), new RegExp(PISTOL));
     await phone.locator('#audit-reveal').tap();
     await phone.locator('.audit-large[data-blurred="false"]').waitFor();
     await phone.locator('#audit-overrule').tap();
     await phone.locator('#audit-reviewed').filter({ hasText: 'counts as Safe' }).waitFor();
     assert.ok(await fits());
     assert.deepEqual(await violations(phone), []);
+    // The way back leaves the table alone with the page.
+    await phone.getByRole('button', { name: 'To the table' }).tap();
+    await phone.locator('.audit-table[data-open="false"]').waitFor();
     await phone.context().close();
   });
 

@@ -114,6 +114,24 @@ describe('the verdict', () => {
     assert.match(await rule.innerText(), /probably/);
   });
 
+  test('leads to the rules it refers to', async () => {
+    const { page } = given;
+    await page.setViewportSize({ width: 360, height: 740 });
+    await judge(page);
+    const disclosure = page.locator('#category-O6 .disclosure');
+    if ((await disclosure.getAttribute('aria-expanded')) === 'true') await disclosure.click();
+    await page.getByRole('button', { name: 'Show the rules of O6' }).click();
+    await page.locator('#category-O6 .disclosure[aria-expanded="true"]:focus').waitFor();
+    const top = await page.locator('#category-O6').evaluate((card) => {
+      return card.getBoundingClientRect().top;
+    });
+    assert.ok(top >= 0 && top < 200, String(top));
+    // A photo that fits no category refers to no rules.
+    await judge(page, 'groceries-bananas.jpg');
+    assert.equal(await page.locator('#show-rules').count(), 0);
+    await page.setViewportSize({ width: 1280, height: 720 });
+  });
+
   test('is copied as JSON, with what the page makes of it', async () => {
     const { page } = given;
     const found = await judge(page);

@@ -96,7 +96,9 @@ export function Grid({
         event.preventDefault();
       }}
       onFocus={(event) => {
-        if (event.target === event.currentTarget && active < 0) audit.select(rows[0]);
+        // Whoever comes by keyboard begins with the first row; a finger or a pointer is on its own.
+        const { target, currentTarget: grid } = event;
+        if (target === grid && active < 0 && grid.matches(':focus-visible')) audit.select(rows[0]);
       }}
     >
       <div role="rowgroup" class="audit-grid-head">

@@ -1,4 +1,5 @@
 import type { Verdict } from 'llavaguard';
+import type { ComponentChildren } from 'preact';
 
 import { type Decision, decide, type Thresholds } from '../policy/thresholds.js';
 import { percent } from '../shared/format.js';
@@ -12,10 +13,12 @@ interface Props {
   thresholds: Thresholds;
   /** Stands before the ids of its parts, where a second verdict is on the page. */
   prefix?: string;
+  /** What stands below the reason. */
+  children?: ComponentChildren;
 }
 
 /** Rating, category, probability and reason, as far as they stand. */
-export function VerdictSummary({ judgement, verdict, thresholds, prefix = '' }: Props) {
+export function VerdictSummary({ judgement, verdict, thresholds, prefix = '', children }: Props) {
   const { verdict: text } = strings.value;
   const decision = decide(verdict, thresholds);
   return (
@@ -37,6 +40,7 @@ export function VerdictSummary({ judgement, verdict, thresholds, prefix = '' }: 
       <div>
         <h3>{text.why}</h3>
         <Rationale judgement={judgement} id={`${prefix}rationale`} />
+        {children}
       </div>
     </>
   );

@@ -1,3 +1,5 @@
+import { showCategory } from '../policy/category-card.js';
+import { citedRule } from '../policy/cited-rule.js';
 import { policy } from '../policy/policy-store.js';
 import { decide } from '../policy/thresholds.js';
 import { strings } from '../strings/index.js';
@@ -13,7 +15,27 @@ export function Verdict() {
   return (
     <div class="verdict-body" id="verdict" data-rating={decide(verdict, thresholds).rating}>
       {judge.comparison.value && <h3>{strings.value.verdict.under(name)}</h3>}
-      <VerdictSummary judgement={judge.main} verdict={verdict} thresholds={thresholds} />
+      <VerdictSummary judgement={judge.main} verdict={verdict} thresholds={thresholds}>
+        <ShowRules />
+      </VerdictSummary>
     </div>
+  );
+}
+
+/** Leads to the rules that the verdict refers to, which may stand far below and be folded away. */
+function ShowRules() {
+  const cited = citedRule.value;
+  if (!cited) return null;
+  return (
+    <button
+      class="add"
+      id="show-rules"
+      type="button"
+      onClick={() => {
+        showCategory(cited.category);
+      }}
+    >
+      {strings.value.verdict.showRules(cited.category)}
+    </button>
   );
 }

@@ -21,6 +21,16 @@ export function openCategory(id: string): void {
   opened.value = new Set([...opened.value, id]);
 }
 
+/** Shows a category's rules to whoever asked for them: in sight, and with the focus there. */
+export function showCategory(id: string): void {
+  openCategory(id);
+  requestAnimationFrame(() => {
+    const card = document.getElementById(`category-${id}`);
+    card?.scrollIntoView({ block: 'start' });
+    card?.querySelector<HTMLElement>('.disclosure')?.focus({ preventScroll: true });
+  });
+}
+
 function toggle(id: string): void {
   const next = new Set(opened.value);
   if (!next.delete(id)) next.add(id);

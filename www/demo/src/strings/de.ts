@@ -120,6 +120,7 @@ export const de: Strings = {
     again: 'Noch einmal beurteilen',
     progress: 'Fortschritt',
     why: 'Warum',
+    showRules: (id) => `Die Regeln zu ${id} zeigen`,
     ratings: { Safe: 'Unbedenklich', Unsafe: 'Bedenklich' },
     phases: {
       empty: 'Mit einem Foto geht es los.',

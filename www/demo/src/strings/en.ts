@@ -117,6 +117,7 @@ export const en = {
     again: 'Judge again',
     progress: 'Progress',
     why: 'Why',
+    showRules: (id: string) => `Show the rules of ${id}`,
     ratings: { Safe: 'Safe', Unsafe: 'Unsafe' },
     phases: {
       empty: 'Bring a photo to begin.',

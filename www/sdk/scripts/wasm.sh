@@ -81,7 +81,7 @@ convert_golden_models() {
   for model in tests/parity/models/*/; do
     model=$(basename "$model")
     for format in f32 f16; do
-      cargo run --quiet --locked --package llavaguard-cli -- convert "tests/parity/models/$model" \
+      cargo run --quiet --locked --package llavaguard -- convert "tests/parity/models/$model" \
         "target/parity/$model-$format.gguf" --quant "$format" >&2
     done
   done

@@ -20,7 +20,7 @@ const PROMPT_TOKENS: f64 = 1130.0;
 const VERDICT_TOKENS: f64 = 4.0;
 /// Share of the measured rate a whole model reaches: attention, norms and rounding take the rest. How
 /// it was found: docs/reliability.md.
-const EFFICIENCY: f64 = 0.85;
+const EFFICIENCY: f64 = 0.8;
 
 /// Measures matrix products for about a second and estimates from them how long the model of a
 /// manifest takes to a verdict on one image at detail `low`. Gives JSON: `operations_per_second` and

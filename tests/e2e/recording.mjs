@@ -17,7 +17,7 @@ import { photo } from './materials.mjs';
 /** @typedef {import('./browser.mjs').Page} Page */
 
 const OUT = fileURLToPath(new URL('../../docs/page.webp', import.meta.url));
-const SIZE = { width: 1120, height: 1080 };
+const SIZE = { width: 1120, height: 1180 };
 const NAME = 'firearm-revolver.jpg';
 /** Milliseconds a frame of a movement is shown. */
 const STEP = 60;

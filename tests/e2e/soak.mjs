@@ -211,7 +211,7 @@ async function plot(samples) {
         marginRight: 120,
         marginBottom: 44,
         style: { background: 'white', color: '#1d2321', fontSize: '12px' },
-        x: { label: 'photos judged', grid: true },
+        x: { label: 'photos judged', labelOffset: 37, grid: true },
         y: { label: 'MB', grid: true, zero: true },
         color: { domain: ['tab’s process', 'JavaScript heap'], range: ['#2f6f5e', '#a8321f'] },
         marks: [

@@ -36,11 +36,7 @@ pub fn convert(
         path: file.to_owned(),
         error,
     };
-    let mut source = FileSource::open(file).map_err(|error| ConvertError::Read {
-        path: file.to_owned(),
-        error,
-    })?;
-    let gguf = Gguf::open(&mut source).map_err(about)?;
+    let (gguf, mut source) = open(file)?;
     let read = own_config(&gguf, file)?;
     let tokenizer: &str = gguf.metadata().get(KEY_TOKENIZER).map_err(about)?;
     Tokenizer::from_json(tokenizer.as_bytes(), read.language.vocab).map_err(|error| {
@@ -53,18 +49,7 @@ pub fn convert(
     let quants = Quantisation::new(options.quant, options.vision_quant, options.embedding_quant);
     let mlp_width = read.vision.intermediate;
     check_tensors(&gguf, &slots(&read, mlp_width), file)?;
-    let verified = gguf.verify(&mut source, &mut |_, total_bytes| {
-        progress(Progress {
-            tensor: "SHA-256",
-            done: 0,
-            total: gguf.tensors().len(),
-            done_bytes: 0,
-            total_bytes,
-        })
-    });
-    if verified.map_err(about)?.is_break() {
-        return Err(ConvertError::Cancelled);
-    }
+    verify(&gguf, &mut source, file, progress)?;
 
     let config = changed(read, options, &quants);
     let mut metadata = gguf.metadata().clone();
@@ -108,6 +93,45 @@ pub fn convert(
         skipped: Vec::new(),
         notes,
     })
+}
+
+/// Opens a model file and reads its header.
+pub(super) fn open(file: &Path) -> Result<(Gguf, FileSource), ConvertError> {
+    let mut source = FileSource::open(file).map_err(|error| ConvertError::Read {
+        path: file.to_owned(),
+        error,
+    })?;
+    let gguf = Gguf::open(&mut source).map_err(|error| ConvertError::ModelFile {
+        path: file.to_owned(),
+        error,
+    })?;
+    Ok((gguf, source))
+}
+
+/// Compares the weights with the digest in the file. `progress` is called with nothing done meanwhile.
+pub(super) fn verify(
+    gguf: &Gguf,
+    source: &mut FileSource,
+    file: &Path,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<(), ConvertError> {
+    let verified = gguf.verify(source, &mut |_, total_bytes| {
+        progress(Progress {
+            tensor: "SHA-256",
+            done: 0,
+            total: gguf.tensors().len(),
+            done_bytes: 0,
+            total_bytes,
+        })
+    });
+    let verified = verified.map_err(|error| ConvertError::ModelFile {
+        path: file.to_owned(),
+        error,
+    })?;
+    if verified.is_break() {
+        return Err(ConvertError::Cancelled);
+    }
+    Ok(())
 }
 
 /// The configuration of one of our own files; others are refused by name.

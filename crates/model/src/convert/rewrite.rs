@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::error::ConvertError;
+use super::model_file::{open, verify};
 use crate::emit::Progress;
-use crate::gguf::{ByteSource, FileSource, Gguf, Metadata, TensorInfo, TensorSpec, Writer};
+use crate::gguf::{ByteSource, Metadata, TensorInfo, TensorSpec, Writer};
 
 /// Bytes copied at once.
 const PIECE: usize = 1 << 20;
@@ -21,28 +22,8 @@ pub fn rewrite(
     change: impl FnOnce(&mut Metadata),
     progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<(), ConvertError> {
-    let about = |error| ConvertError::ModelFile {
-        path: file.to_owned(),
-        error,
-    };
-    let mut source = FileSource::open(file).map_err(|error| ConvertError::Read {
-        path: file.to_owned(),
-        error,
-    })?;
-    let gguf = Gguf::open(&mut source).map_err(about)?;
-    let total = gguf.tensors().len();
-    let verified = gguf.verify(&mut source, &mut |_, total_bytes| {
-        progress(Progress {
-            tensor: "SHA-256",
-            done: 0,
-            total,
-            done_bytes: 0,
-            total_bytes,
-        })
-    });
-    if verified.map_err(about)?.is_break() {
-        return Err(ConvertError::Cancelled);
-    }
+    let (gguf, mut source) = open(file)?;
+    verify(&gguf, &mut source, file, progress)?;
 
     let mut metadata = gguf.metadata().clone();
     change(&mut metadata);
@@ -59,14 +40,17 @@ pub fn rewrite(
             let piece = buffer.get_mut(..take).unwrap_or_default();
             source
                 .read_at(at, piece)
-                .map_err(|error| about(error.into()))?;
+                .map_err(|error| ConvertError::ModelFile {
+                    path: file.to_owned(),
+                    error: error.into(),
+                })?;
             writer.write(piece)?;
         }
         done_bytes += tensor.bytes;
         let step = Progress {
             tensor: &tensor.name,
             done,
-            total,
+            total: specs.len(),
             done_bytes,
             total_bytes,
         };

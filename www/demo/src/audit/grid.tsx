@@ -17,7 +17,7 @@ import { type SortKey } from './view.js';
 const HEAD = 36;
 const WIDE_ROW = 60;
 const NARROW_ROW = 110;
-/** Below this width a row is two lines. */
+/** Below this width a row is three lines. */
 const NARROW = 700;
 /** Rows that are there beyond the edges, so that scrolling shows no gap. */
 const BEYOND = 5;

@@ -1,5 +1,7 @@
 //! The kernels: which there are, and which runs when.
 
+use std::collections::HashSet;
+
 use llavaguard_backend::DType;
 
 use crate::tiles::{self, GEMM_THREADS_DOWN};
@@ -154,6 +156,24 @@ impl Kernel {
             | Kernel::Ceiling { .. } => (1, 1),
         };
         Bindings { read, written }
+    }
+
+    /// Every kernel that any device can come to run, with whatever extras it has, each once; see
+    /// [`Kernel::all`]. What no device here has can be compiled all the same.
+    pub fn variants(formats: &[DType], head_dims: &[usize]) -> Vec<Kernel> {
+        let mut variants = Vec::new();
+        for bits in 0..16 {
+            let extras = Extras {
+                half: bits & 1 != 0,
+                subgroups: bits & 2 != 0,
+                byte_dots: bits & 4 != 0,
+                direct: bits & 8 != 0,
+            };
+            variants.extend(Kernel::all(extras, formats, head_dims));
+        }
+        let mut seen = HashSet::new();
+        variants.retain(|kernel| seen.insert(*kernel));
+        variants
     }
 
     /// Every kernel that a device with `extras` can come to run for weights in `formats` and heads

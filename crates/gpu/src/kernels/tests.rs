@@ -1,7 +1,5 @@
 //! Every kernel is WGSL that naga accepts, within WebGPU's least limits.
 
-use std::collections::HashSet;
-
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::*;
@@ -9,19 +7,7 @@ use super::*;
 const HEADS: [usize; 9] = [1, 3, 32, 37, 64, 72, 80, 128, 256];
 
 fn variants() -> Vec<Kernel> {
-    let mut all = Vec::new();
-    for bits in 0..16 {
-        let extras = Extras {
-            half: bits & 1 != 0,
-            subgroups: bits & 2 != 0,
-            byte_dots: bits & 4 != 0,
-            direct: bits & 8 != 0,
-        };
-        all.extend(Kernel::all(extras, &DType::ALL, &HEADS));
-    }
-    let mut seen = HashSet::new();
-    all.retain(|kernel| seen.insert(*kernel));
-    all
+    Kernel::variants(&DType::ALL, &HEADS)
 }
 
 #[test]
